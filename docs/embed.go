@@ -1,7 +1,7 @@
 // Package docs embeds the documentation of Pyth-On.
 //
-// This package is outside internal, because go:embed reads only files below its
-// package.
+// This package is outside the folder internal, because go:embed can only embed files
+// below the folder of the package.
 package docs
 
 import (
@@ -12,6 +12,6 @@ import (
 //go:embed *.md zero-knowledge-vectors.json decisions/*.md
 var files embed.FS
 
-// Files returns the Markdown pages of the documentation and the files that they link
-// to.
+// Files returns the Markdown pages of the documentation, and the files to which these
+// pages link.
 func Files() fs.FS { return files }

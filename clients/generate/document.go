@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// roots are the schemas that the libraries use. The generated files contain these
-// schemas, and all schemas that these schemas refer to.
+// roots lists the schemas that the client libraries use directly. The generated files
+// contain these schemas and all schemas to which they refer.
 var roots = []string{
 	"AuditList", "AuthRequest", "AuthResponse", "EncryptedCodeList", "Error", "ExecuteRequest", "ExecuteResponse", "Execution",
 	"ExecutionList", "GenerateRequest", "GenerateResponse", "KeyCreated", "KeyList", "KeyRequest", "OutputEvent", "PackageList",
@@ -18,7 +18,8 @@ var roots = []string{
 	"SessionList", "SessionRequest", "StartEvent", "UsageReport", "UserInfo", "VerifyResponse", "ZKPayload", "ZKSandbox", "ZKSealedExecuteRequest",
 }
 
-// schema has the keywords of JSON Schema that the document uses for types.
+// schema is a JSON Schema. It contains only the keywords that the OpenAPI document uses
+// to describe types.
 type schema struct {
 	Ref         string             `json:"$ref"`
 	Description string             `json:"description"`
@@ -35,10 +36,10 @@ type schema struct {
 	Additional  any                `json:"additionalProperties"`
 }
 
-// document has the schemas by name.
+// document contains the schemas of the OpenAPI document by name.
 type document struct{ schemas map[string]*schema }
 
-// definition is a type with a name: an object with fields, a map, or an enumeration.
+// definition is a named type: an object with fields, a map, or an enumeration.
 type definition struct {
 	name, description string
 	fields            []field
@@ -50,17 +51,17 @@ type field struct {
 	name, description string
 	kind              kind
 	required          bool
-	// zeroIsAbsent is true if the server treats a zero value like an absent value, or
-	// refuses zero values.
+	// zeroIsAbsent is true in two cases: the server treats a zero value like an absent
+	// value, or the server refuses zero values.
 	zeroIsAbsent bool
 }
 
 // kind is the type of a field.
 type kind struct {
-	// base is "string", "time", "bytes", "integer", "boolean", "any", "list", "map",
-	// "object" or "enum".
+	// base is the kind of type: "string", "time", "bytes", "integer", "boolean", "any",
+	// "list", "map", "object" or "enum".
 	base string
-	// name is the name of the definition of an object or enumeration.
+	// name is the name of the definition if the field is an object or an enumeration.
 	name    string
 	element *kind
 }
@@ -79,8 +80,8 @@ func read(path string) (*document, error) {
 	return &document{parsed.Components.Schemas}, nil
 }
 
-// definitions returns the definitions of the roots and of all schemas that they refer
-// to, sorted by name.
+// definitions returns the definitions of the root schemas and of all schemas to which
+// the root schemas refer. The definitions are sorted by name.
 func (d *document) definitions() ([]definition, error) {
 	found := map[string]definition{}
 	for queue := slices.Clone(roots); len(queue) > 0; queue = queue[1:] {
@@ -137,7 +138,8 @@ func (d *document) define(name string) (definition, error) {
 	return result, nil
 }
 
-// The method "collect" adds the properties of the schema and of its parts.
+// The method "collect" adds the properties of the schema and of the parts of the schema
+// to the map "properties".
 func (d *document) collect(s *schema, properties map[string]*schema, required *[]string) {
 	if s.Ref != "" {
 		d.collect(d.schemas[refName(s.Ref)], properties, required)
@@ -149,8 +151,8 @@ func (d *document) collect(s *schema, properties map[string]*schema, required *[
 	*required = append(*required, s.Required...)
 }
 
-// The method "merge" returns the schema. If the schema consists of one part in allOf,
-// the method returns this part.
+// The method "merge" returns the only part in allOf if the schema consists of only this
+// part. Otherwise the method returns the schema itself.
 func (d *document) merge(s *schema) *schema {
 	if len(s.AllOf) == 1 && s.Ref == "" && s.Type == nil {
 		return s.AllOf[0]

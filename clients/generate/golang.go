@@ -15,8 +15,8 @@ package client
 import "time"
 `
 
-// goTypes returns the types of the Go library. An optional field whose zero value
-// differs from an absent value is a pointer.
+// goTypes returns the source code of the types of the Go library. An optional field is
+// a pointer if its zero value differs from an absent value.
 func goTypes(d *document) (string, error) {
 	all, err := d.definitions()
 	if err != nil {
@@ -62,8 +62,8 @@ func writeGoField(w *strings.Builder, f field) {
 	fmt.Fprintf(w, "%s %s `json:\"%s%s\"`\n", goName(f.name), strings.Replace(typ, "*ResultValue", "ResultValue", 1), f.name, option)
 }
 
-// typeName returns the name of a type in the libraries. They declare the types of
-// sessions and errors by hand.
+// typeName returns the name of a type in the client libraries. The libraries have
+// handwritten types for sessions and errors, so the generated types need other names.
 func typeName(name string) string {
 	switch name {
 	case "Session":
@@ -100,8 +100,8 @@ var (
 	initialisms = []string{"api", "cpu", "id", "ip", "jwt", "kdf", "llm", "npm", "url", "utf8", "zk"}
 )
 
-// goName converts the name of a field or the value of an enumeration to the name of an
-// exported Go identifier.
+// goName converts the name of a field or the value of an enumeration to an exported Go
+// identifier.
 func goName(name string) string {
 	w := new(strings.Builder)
 	for _, word := range wordStart.FindAllString(name, -1) {

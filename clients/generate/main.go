@@ -2,7 +2,8 @@
 //
 // Usage: generate DOCUMENT REPOSITORY
 //
-// It writes one file for each library below the directory REPOSITORY.
+// The command writes one file for each client library. It writes the files below the
+// directory REPOSITORY.
 package main
 
 import (
@@ -11,7 +12,7 @@ import (
 	"path/filepath"
 )
 
-// files are the generated files by path, with the functions that write them.
+// files maps the path of each generated file to the function that returns its content.
 var files = map[string]func(*document) (string, error){
 	"client/types.gen.go":                         goTypes,
 	"clients/javascript/types.d.ts":               typeScriptTypes,

@@ -17,19 +17,19 @@ import datetime
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 `
 
-// requests are the schemas of requests. In Python they are typed dictionaries, since
-// their fields are keyword arguments of methods.
+// requests lists the schemas of API requests. In Python these schemas are typed
+// dictionaries, because methods take their fields as keyword arguments.
 var requests = []string{
 	"ExecuteRequest", "GenerateRequest", "InputFile", "KeyRequest", "LimitsRequest", "NetworkRequest", "RunOptions", "SessionRequest", "WebhookRequest",
 }
 
-// unusedInPython are the schemas that the Python library writes and reads as plain
-// dictionaries.
+// unusedInPython lists the schemas for which the Python library needs no types. The
+// library uses plain dictionaries for these schemas.
 var unusedInPython = []string{
 	"AuthRequest", "PackageRequest", "PackagesRequest", "SecretInput", "ZKCipher", "ZKKDF", "ZKPayload", "ZKSandbox", "ZKSealedExecuteRequest",
 }
 
-// pythonTypes returns the types of the Python library.
+// pythonTypes returns the source code of the types of the Python library.
 func pythonTypes(d *document) (string, error) {
 	all, err := d.definitions()
 	if err != nil {
@@ -60,7 +60,8 @@ func pythonTypes(d *document) (string, error) {
 	return w.String(), nil
 }
 
-// writePythonFields writes the required fields first, because they have no default.
+// writePythonFields writes the required fields before the optional fields, because a
+// Python field without a default must come first.
 func writePythonFields(w *strings.Builder, fields []field) {
 	for _, required := range []bool{true, false} {
 		for _, f := range fields {
@@ -91,7 +92,8 @@ func pythonType(k kind) string {
 		return "bool"
 	case "list":
 		if k.element.name == "InputFile" {
-			// The library also accepts a dictionary from paths to content.
+			// For input files, the Python library also accepts a dictionary that maps
+			// paths to contents.
 			return "Union[List[InputFile], Dict[str, Union[str, bytes]]]"
 		}
 		return "List[" + pythonType(*k.element) + "]"
@@ -106,7 +108,8 @@ func pythonType(k kind) string {
 
 var upperCase = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
-// pythonName converts the name of a field: memoryBytes becomes memory_bytes.
+// pythonName converts the name of a field to snake case, for example memoryBytes to
+// memory_bytes.
 func pythonName(name string) string {
 	return strings.ToLower(upperCase.ReplaceAllString(strings.ReplaceAll(name, "KiB", "Kib"), "${1}_$2"))
 }

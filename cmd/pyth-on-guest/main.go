@@ -1,5 +1,6 @@
-// Command pyth-on-guest is the first process of every sandbox. To decrypt an
-// encrypted program, it starts itself again with argv[0] = unlock.Name.
+// Command pyth-on-guest is the first process of every sandbox. If an encrypted program
+// must be decrypted, pyth-on-guest starts a copy of itself with argv[0] = unlock.Name.
+// This copy decrypts the program.
 package main
 
 import (
@@ -18,9 +19,9 @@ func main() {
 }
 
 func run() error {
-	// The program has two roles. To decrypt a program, it reads its only socket from
-	// standard input. Otherwise it is the sandbox's first process ("agent"), and its
-	// sockets are the descriptors 3 and 4.
+	// This executable has two roles. If it decrypts a program, its only socket is
+	// standard input. Otherwise it is the first process of the sandbox (the agent), and
+	// its sockets are the file descriptors 3 and 4.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}

@@ -1,5 +1,6 @@
-// Command pyth-on-sandbox is gVisor's command runsc with Pyth-On's changes. The
-// server starts it for each sandbox. It is embedded in pyth-on.
+// Command pyth-on-sandbox is gVisor's command runsc with changes for Pyth-On. The
+// server starts one pyth-on-sandbox process for each sandbox. The executable is
+// embedded in pyth-on.
 package main
 
 import "github.com/pyth-on/pyth-on/internal/sandbox/kernel"

@@ -1,5 +1,6 @@
 // Command pyth-on-typescript compiles one TypeScript file to JavaScript with esbuild.
-// Node starts it inside the sandbox for files that Node cannot compile itself.
+// Inside the sandbox, Node starts this command for each file that Node cannot compile
+// itself.
 package main
 
 import (
@@ -13,12 +14,13 @@ import (
 )
 
 type request struct {
-	// File is the file name that error messages and the source map contain.
+	// File is the file name to use in error messages and in the source map.
 	File   string `json:"file"`
 	Source string `json:"source"`
-	// Tsconfig is the content of tsconfig.json; "" if there is no such file.
+	// Tsconfig is the content of the file tsconfig.json. It is "" if this file does not
+	// exist.
 	Tsconfig string `json:"tsconfig"`
-	// JSX is true if the file may contain JSX.
+	// JSX is true if the file may contain JSX syntax.
 	JSX bool `json:"jsx"`
 }
 
@@ -28,8 +30,8 @@ type answer struct {
 	Error *fault `json:"error,omitempty"`
 }
 
-// fault describes an error in the source. Line counts from 1. Column counts from 0,
-// in bytes of UTF-8.
+// fault describes an error in the source. Line numbers begin with 1. Column numbers
+// begin with 0 and count the bytes of UTF-8.
 type fault struct {
 	Text     string `json:"text"`
 	Line     int    `json:"line"`
@@ -38,8 +40,8 @@ type fault struct {
 }
 
 func main() {
-	// Collect garbage only near the memory limit. Usually this process ends before
-	// it reaches the limit.
+	// Collect garbage only near the memory limit. Most compilations end before the
+	// process reaches this limit, so they need no garbage collection.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(128 << 20)
 	if err := run(os.Stdin, os.Stdout); err != nil {
@@ -56,8 +58,8 @@ func run(stdin io.Reader, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(compile(r))
 }
 
-// compile compiles the file in the request to JavaScript. An error in the source is
-// part of the answer.
+// compile compiles the file in the request to JavaScript. If the source has an error,
+// the answer describes the error.
 func compile(r request) answer {
 	loader := api.LoaderTS
 	if r.JSX {

@@ -23,7 +23,8 @@ import (
 )
 
 // adminFlags select the server whose users a command manages. The default is the server
-// that uses the data directory; this server can be running or stopped.
+// that uses the data directory. The command works whether this server is running or
+// stopped.
 type adminFlags struct {
 	dataFlags
 	storeFlags
@@ -34,25 +35,25 @@ type adminFlags struct {
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. A running server uses its own setting."`
 }
 
-// adminClient calls the administration API.
+// adminClient is a client of the administration API.
 type adminClient struct {
 	http *http.Client
 	base string
 	key  []byte
-	// agent is the User-Agent of the requests, for the audit log.
+	// agent is the value of the User-Agent header. The audit log records this value.
 	agent string
 }
 
 const (
-	// controlWait is the maximum time to wait for a starting server to accept
-	// commands.
+	// controlWait is the maximum time that a command waits until a starting server
+	// accepts commands.
 	controlWait = 10 * time.Second
 	controlPoll = 100 * time.Millisecond
 )
 
 // call connects to the server and calls f. The parameter "command" is the name of the
-// command for the audit log. If "creates" is true, the command also works without an
-// existing database.
+// command, which the audit log records. If "creates" is true, the command creates a
+// missing database.
 func (c *adminFlags) call(ctx context.Context, command string, creates bool, f func(*adminClient) error) error {
 	agent := "pyth-on " + command
 	if c.Server != "" {
@@ -97,7 +98,7 @@ func (c *adminFlags) call(ctx context.Context, command string, creates bool, f f
 	}
 }
 
-// remote returns a client of the server in --server.
+// remote returns a client of the server that the flag --server names.
 func (c *adminFlags) remote(agent string) (*adminClient, error) {
 	if u, err := url.Parse(c.Server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("--server must be a URL such as https://api.example.org")
@@ -111,7 +112,8 @@ func (c *adminFlags) remote(agent string) (*adminClient, error) {
 	} else if c.APIKeyFile != "" {
 		return nil, errors.New("both --key and --api-key-file are set; choose one")
 	}
-	// Do not follow redirects, because a redirect could send the key to another host.
+	// Do not follow redirects, because a redirect could send the API key to another
+	// host.
 	client := &http.Client{
 		Timeout:       2 * time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -120,7 +122,7 @@ func (c *adminFlags) remote(agent string) (*adminClient, error) {
 }
 
 // throughControl calls f with a client of the running server that uses the data
-// directory.
+// directory. The client connects to the control socket.
 func throughControl(dataDir, agent string, f func(*adminClient) error) error {
 	short, err := shortPath(dataDir)
 	if err != nil {
@@ -136,8 +138,8 @@ func throughControl(dataDir, agent string, f func(*adminClient) error) error {
 	return f(&adminClient{http: client, base: "http://pyth-on", agent: agent})
 }
 
-// checkDatabase returns an error if the command uses SQLite, the database does not
-// exist, and "creates" is false.
+// checkDatabase returns an error if the command needs an existing SQLite database, but
+// there is none. If "creates" is true, the command needs no existing database.
 func (c *adminFlags) checkDatabase(creates bool) error {
 	_, hidden := hiddenDescriptor(databaseVariable)
 	if creates || hidden || c.Database != "" || c.DatabaseFile != "" {
@@ -148,7 +150,8 @@ func (c *adminFlags) checkDatabase(creates bool) error {
 }
 
 // checkOwner returns an error if root runs the command, but another user owns the data
-// directory. The server runs as the owner, and could not open files that root creates.
+// directory. The server runs as the owner of the directory, and the owner could not
+// open files that root creates.
 func (c *adminFlags) checkOwner() error {
 	info, err := os.Stat(c.DataDir)
 	if err != nil {
@@ -187,7 +190,8 @@ func (c *adminFlags) withoutServer(ctx context.Context, data *app.Directory, age
 	return f(&adminClient{http: &http.Client{Transport: handlerTransport{handler}}, base: "http://pyth-on", agent: agent})
 }
 
-// handlerTransport calls a handler in this process.
+// handlerTransport is an HTTP transport that calls a handler in this process instead of
+// a server.
 type handlerTransport struct{ handler http.Handler }
 
 func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -223,8 +227,8 @@ func (w *bufferedResponse) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// The method "do" sends a request. If the body is not nil, it is sent as JSON. If
-// "answer" is not nil, the response is decoded into it.
+// The method "do" sends a request. If the body is not nil, the method sends it as JSON.
+// If "answer" is not nil, the method decodes the JSON response into "answer".
 func (c *adminClient) do(ctx context.Context, method, path string, body, answer any) error {
 	var content io.Reader
 	if body != nil {
@@ -266,7 +270,7 @@ func (c *adminClient) do(ctx context.Context, method, path string, body, answer 
 	return nil
 }
 
-// list returns the items of all pages of a list of users or invites.
+// list reads all pages of a list of users or invites and returns the items.
 func (c *adminClient) list(ctx context.Context, path string, query url.Values) ([]json.RawMessage, error) {
 	query.Set("limit", "200")
 	all := []json.RawMessage{}

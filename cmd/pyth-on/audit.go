@@ -22,8 +22,9 @@ type auditCommand struct {
 	List   auditListCommand   `cmd:"" help:"List the entries of your account on a server, newest first."`
 }
 
-// verifierKey returns the key with which clients verify checkpoints of the audit log.
-// To derive the key, it decrypts the server's signing key with the root key.
+// verifierKey returns the public key with which clients verify checkpoints of the audit
+// log. The server's signing key is encrypted, so verifierKey decrypts it with the root
+// key.
 func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store pyth.KeyStore) (string, error) {
 	keeper, err := k.keeper(ctx, dataDir, store)
 	if err != nil {
@@ -88,11 +89,12 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// progressDelay is the time that a command runs before it reports its progress.
+// progressDelay is the time after which a running command begins to report its
+// progress.
 const progressDelay = 2 * time.Second
 
-// delayProgress returns a function that passes the progress on to p. During the time
-// progressDelay, this function does nothing, so that short commands print no progress.
+// delayProgress returns a function that reports progress to p. The function reports
+// nothing until the time progressDelay has passed, so short commands print no progress.
 func delayProgress(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {

@@ -107,8 +107,8 @@ func (c *restoreCommand) Run() (err error) {
 	return c.report(m, r.Keeper != nil || m.HasRootKey())
 }
 
-// The method "report" prints the result of a restore, and the necessary steps before a
-// start.
+// The method "report" prints the result of a restore. It also prints what the operator
+// must do before the server can start.
 func (c *restoreCommand) report(m *backup.Manifest, hasKey bool) error {
 	fmt.Fprintf(os.Stdout, "Restored the backup of %s (pyth-on %s): %d accounts, %d entries in the audit log\n",
 		m.CreatedAt.Format(time.RFC3339), m.Version, m.Rows["users"], m.Audit.Size)
@@ -122,7 +122,7 @@ func (c *restoreCommand) report(m *backup.Manifest, hasKey bool) error {
 }
 
 // givenKeeper opens the root key that the settings select. It returns nil if no setting
-// selects a root key.
+// selects a root key and the default key file does not exist.
 func (f *rootKeyFlags) givenKeeper(dataDir string) (vault.KeyKeeper, error) {
 	if _, given := hiddenDescriptor(rootKeyVariable); !given && f.RootKeyFile == "" {
 		if _, err := os.Stat(f.path(dataDir)); errors.Is(err, fs.ErrNotExist) {
@@ -136,11 +136,11 @@ func (f *rootKeyFlags) givenKeeper(dataDir string) (vault.KeyKeeper, error) {
 	return keeper, nil
 }
 
-// stepInterval is the minimum time between two reports of delaySteps.
+// stepInterval is the minimum time between two progress reports of delaySteps.
 const stepInterval = 100 * time.Millisecond
 
-// delaySteps returns a function that passes the progress on to p. During the time
-// progressDelay, this function does nothing, so that short commands print no progress.
+// delaySteps returns a function that reports progress to p. The function reports
+// nothing until the time progressDelay has passed, so short commands print no progress.
 func delaySteps(p *progress) backup.Progress {
 	started, last := time.Now(), time.Time{}
 	return func(step string, done, total int64) {

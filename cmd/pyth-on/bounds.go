@@ -6,13 +6,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// minRequestMemory is the lower limit of the default for --max-request-memory, in
-// bytes. It is enough for nine bodies of the maximum size.
+// minRequestMemory is the minimum of the default value of --max-request-memory, in
+// bytes. This memory is enough for nine request bodies of the maximum size.
 const minRequestMemory = 256 << 20
 
-// maxConnections returns the maximum number of open connections. The default is half
-// of the process's limit on file descriptors, but at most 10,000. Sandboxes, the
-// database and outgoing connections need the remaining half.
+// maxConnections returns the maximum number of open connections. The default is half of
+// the file descriptors that the process may open, but at most 10,000. Sandboxes, the
+// database and outgoing connections need the other half of the descriptors.
 func (c *serveCommand) maxConnections() int {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections

@@ -25,8 +25,8 @@ import (
 // checkTimeout is the maximum time for the check of the database.
 const checkTimeout = 15 * time.Second
 
-// The method "check" finds out whether the server could start. It changes nothing. It
-// prints a finding for each check.
+// The method "check" checks whether the server could start, and prints the result of
+// each check. It changes nothing.
 func (c *serveCommand) check(p *parsed) error {
 	ctx, stop := untilSignal()
 	defer stop()
@@ -60,8 +60,8 @@ func (c *serveCommand) check(p *parsed) error {
 	return nil
 }
 
-// describe returns a text for the operator: the settings file, and the number of
-// changed settings.
+// describe returns a short text for the operator. It contains the path of the settings
+// file and the number of changed settings.
 func (p *parsed) describe() string {
 	changed := 0
 	for _, s := range p.settings() {
@@ -76,7 +76,8 @@ func (p *parsed) describe() string {
 	return fmt.Sprintf("%s, %d settings differ from the defaults", from, changed)
 }
 
-// checkFiles reads the files with secrets, invites and credentials.
+// checkFiles checks that the server can read the files with secrets, invites and
+// credentials.
 func (c *serveCommand) checkFiles() (string, error) {
 	logger := slog.New(slog.DiscardHandler)
 	if _, err := c.config(logger); err != nil {
@@ -164,8 +165,9 @@ func (c *serveCommand) checkTLS() (string, error) {
 	}
 }
 
-// checkAddresses opens all addresses and closes them again. If a server is running, an
-// address in use is not an error, because this server may use it.
+// checkAddresses checks that the server can listen on all addresses. If a server is
+// already running, an occupied address is not an error, because the running server may
+// occupy it.
 func (c *serveCommand) checkAddresses(ctx context.Context, running bool) (string, error) {
 	for flag, address := range map[string]string{"--addr": c.Addr, "--redirect-addr": c.RedirectAddr, "--metrics-addr": c.MetricsAddr} {
 		if address == "" {

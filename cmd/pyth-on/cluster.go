@@ -22,8 +22,8 @@ type clusterFlags struct {
 	NATSPasswordFile string `name:"nats-password-file" type:"existingfile" help:"File with the password for NATS in one line."`
 }
 
-// config returns the configuration of a cluster. The parameter "flag" is the name of
-// the flag that contains the URLs.
+// config converts the flags to the configuration of a cluster. The parameter "flag" is
+// the name of the flag with the URLs, for error messages.
 func (f *clusterFlags) config(flag, urls string) (app.ClusterConfig, error) {
 	if err := bus.CheckURLs(urls); err != nil {
 		return app.ClusterConfig{}, fmt.Errorf("%s: %w", flag, err)

@@ -18,9 +18,9 @@ func (*completionCommand) Help() string {
 		"For fish, run: pyth-on completion fish >~/.config/fish/completions/pyth-on.fish"
 }
 
-// completionScripts are the completion scripts by name of the shell. Each script calls
-// `pyth-on complete` with the words before the cursor. If the command prints no
-// candidates, the script completes file names.
+// completionScripts maps each shell to its completion script. The script calls `pyth-on
+// complete` with the words before the cursor. If this command prints no candidates, the
+// script completes file names.
 var completionScripts = map[string]string{
 	"bash": `_pyth_on() {
     local IFS=$'\n'
@@ -50,8 +50,8 @@ func (c *completionCommand) Run() error {
 	return err
 }
 
-// completeCommand prints the completions of the last word of an incomplete command
-// line.
+// completeCommand prints the possible completions for the last word of an incomplete
+// command line.
 type completeCommand struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }
@@ -69,8 +69,8 @@ func (c *completeCommand) Run(p *parsed) error {
 	return nil
 }
 
-// complete returns the candidates for the last word: commands, flags, or values of a
-// flag.
+// complete returns the possible completions of the last word: commands, flags, or
+// values of a flag.
 func complete(node *kong.Node, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
@@ -119,7 +119,8 @@ func complete(node *kong.Node, words []string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, last) })
 }
 
-// takesValue returns the flag in the word if the next word is the value of this flag.
+// takesValue returns the flag that the word names if this flag needs a value. The next
+// word is then the value.
 func takesValue(flags []*kong.Flag, word string) *kong.Flag {
 	for _, f := range flags {
 		if (word == "--"+f.Name || f.Short != 0 && word == "-"+string(f.Short)) && !f.IsBool() {

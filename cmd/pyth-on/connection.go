@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// connectFlags select the server and the account for a command. The default is the
-// server and the account of the last `pyth-on login`.
+// connectFlags select the server and the account for a command. By default, the command
+// uses the server and the account of the last `pyth-on login`.
 type connectFlags struct {
 	Server     string `placeholder:"URL" help:"Address of the server (default: the server of the profile). Set PYTH_ON_API_KEY or --api-key-file, unless the profile is for this server."`
 	Profile    string `placeholder:"NAME" help:"Name of the profile from 'pyth-on login' (default: default)."`
@@ -19,7 +19,7 @@ type connectFlags struct {
 }
 
 // connect returns a client of the server. The parameter "command" is the name of the
-// command for the audit log.
+// command, which the audit log records.
 func (f *connectFlags) connect(command string) (*client.Client, error) {
 	key, err := secretSetting(apiKeyVariable, f.APIKeyFile, "--api-key-file")
 	if err != nil {
@@ -34,7 +34,8 @@ func (f *connectFlags) connect(command string) (*client.Client, error) {
 		if server == "" {
 			server = p.Server
 		}
-		// Do not send the key of one server to another server.
+		// Use the API key of a profile only for the server of this profile, because no
+		// other server may receive the key.
 		if apiKey == "" && sameServer(server, p.Server) {
 			apiKey = p.APIKey
 		}
@@ -48,8 +49,8 @@ func (f *connectFlags) connect(command string) (*client.Client, error) {
 	return client.New(server, client.WithAPIKey(apiKey), client.WithUserAgent("pyth-on "+command))
 }
 
-// keyFor returns the API key for the server. The key comes from the variable
-// PYTH_ON_API_KEY, from the given file, or from a profile of this server.
+// keyFor returns the API key for the server. It looks in the variable PYTH_ON_API_KEY,
+// in the given file, and in the profiles of this server.
 func keyFor(server, file string) ([]byte, error) {
 	key, err := secretSetting(apiKeyVariable, file, "--api-key-file")
 	if err != nil || len(key) > 0 {
@@ -85,7 +86,8 @@ func (f *connectFlags) notLoggedIn() error {
 
 func sameServer(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }
 
-// advise adds a hint to an error of the client: what the user can do about the error.
+// advise adds a hint to an error of the client. The hint says what the user can do
+// about the error.
 func advise(err error) error {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return fmt.Errorf("%w; check the address of the server, and whether the server runs", err)

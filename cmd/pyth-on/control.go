@@ -14,19 +14,20 @@ import (
 	"time"
 )
 
-// controlName is the name of the socket in the data directory. Commands send requests
-// to the running server through this socket, because only one process may write the
-// audit log. The directory has mode 0700, so other users cannot open the socket.
+// controlName is the name of the control socket in the data directory. Commands send
+// their requests to the running server through this socket, because only one process
+// may write the audit log. The directory has mode 0700, so other users cannot open the
+// socket.
 const controlName = "control.sock"
 
-// controlTimeout is the time-out of a command that a running server executes. The
-// slowest command deletes a user with many runs.
+// controlTimeout is the time-out of a command that a running server executes. It is
+// long, because the deletion of a user with many runs takes long.
 const controlTimeout = 2 * time.Minute
 
-// serveControl accepts commands on the socket in the data directory until the
-// function "stop" is called. The caller must hold the lock of the directory.
+// serveControl accepts commands on the control socket until the caller calls the
+// function "stop". The caller must hold the lock of the data directory.
 func serveControl(dataDir string, handler http.Handler, logger *slog.Logger) (stop func() error, err error) {
-	// A server that was killed leaves its socket behind.
+	// A killed server cannot remove its socket. So remove an old socket.
 	path := filepath.Join(dataDir, controlName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -55,9 +56,9 @@ func serveControl(dataDir string, handler http.Handler, logger *slog.Logger) (st
 	}, nil
 }
 
-// controlPath provides a short path to the socket, through a descriptor of the data
-// directory. A socket address has at most 107 bytes (unix(7)), and the usual path
-// can be longer.
+// controlPath provides a short path to the control socket. The path leads through a
+// file descriptor of the data directory. A socket address can have at most 107 bytes
+// (unix(7)), but the usual path can be longer.
 type controlPath struct {
 	directory *os.File
 	name      string
@@ -71,5 +72,6 @@ func shortPath(dataDir string) (*controlPath, error) {
 	return &controlPath{directory, filepath.Join("/proc/self/fd", strconv.Itoa(int(directory.Fd())), controlName)}, nil
 }
 
-// Close closes the descriptor of the directory. Afterwards the path is invalid.
+// Close closes the file descriptor of the data directory. After this call, the path is
+// invalid.
 func (p *controlPath) Close() error { return p.directory.Close() }

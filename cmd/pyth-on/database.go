@@ -17,19 +17,20 @@ import (
 // databaseName is the name of the SQLite database in the data directory.
 const databaseName = "pyth-on.db"
 
-// databaseFlags select a PostgreSQL database. A flag cannot contain a password,
-// because all users of the machine can read the arguments of a process. So
-// PYTH_ON_DATABASE can contain the URL, and hideSettings hides this variable.
+// databaseFlags select a PostgreSQL database. A flag cannot contain a password, because
+// all users of the machine can read the arguments of a process. For a URL with a
+// password, use PYTH_ON_DATABASE: the function hideSettings hides the value of this
+// variable.
 type databaseFlags struct {
 	Database     string `env:"-" placeholder:"URL" help:"URL of a PostgreSQL database for one or several servers: postgres://USER@HOST/NAME (default: an SQLite database in the data directory). If the URL has a password, use PYTH_ON_DATABASE or --database-file instead of this flag."`
 	DatabaseFile string `type:"existingfile" help:"File with the URL of the PostgreSQL database."`
-	// flag is the name of the flag that sets Database, for error messages; "" means
-	// --database.
+	// flag is the name of the flag that sets the field Database. Error messages use
+	// this name. The value "" means --database.
 	flag string
 }
 
-// url returns the URL of the PostgreSQL database; "" for an SQLite database. Call it
-// only once, because it closes the file descriptor of the hidden setting.
+// url returns the URL of the PostgreSQL database, or "" if the database is SQLite. Call
+// url only once, because it closes the file descriptor that contains the hidden URL.
 func (f *databaseFlags) url() (string, error) {
 	hidden, given, err := hiddenSetting(databaseVariable)
 	if err != nil {
@@ -58,7 +59,7 @@ func (f *databaseFlags) choose(hidden string, given bool) (string, error) {
 	return "", nil
 }
 
-// checkArgument returns an error if the URL in the flag is not valid or has a
+// checkArgument returns an error if the URL in the flag is not valid or contains a
 // password.
 func checkArgument(flag, url string) error {
 	if err := postgres.CheckURL(url); err != nil {
@@ -75,14 +76,15 @@ type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }
 
-// serverFlags select the database of a server, for commands that are not the server.
+// serverFlags select the database of a server. Commands such as `backup` use these
+// flags to read the server's data.
 type serverFlags struct {
 	dataFlags
 	databaseFlags
 }
 
-// openToRead opens the existing database for reading. Running servers may use the
-// database concurrently.
+// openToRead opens an existing database only for reading. Servers may use the database
+// at the same time.
 func (f *serverFlags) openToRead(ctx context.Context) (pyth.Store, error) {
 	url, err := f.url()
 	if err != nil {
@@ -98,8 +100,8 @@ func (f *serverFlags) openToRead(ctx context.Context) (pyth.Store, error) {
 	return sqlite.OpenToRead(ctx, path)
 }
 
-// The method "open" opens the existing database. Running servers may use the database
-// concurrently.
+// The method "open" opens an existing database. Servers may use the database at the
+// same time.
 func (f *serverFlags) open(ctx context.Context) (pyth.Store, error) {
 	url, err := f.url()
 	if err != nil {

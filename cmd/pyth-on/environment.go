@@ -13,9 +13,9 @@ import (
 
 const settingPrefix = "PYTH_ON_"
 
-// checkEnvironment returns an error if a variable that begins with settingPrefix is
-// not a known setting. Without this check, the server would ignore a misspelled
-// setting. The error contains only names, because values may be secret.
+// checkEnvironment returns an error if a variable begins with settingPrefix but is not
+// a known setting. Without this check, the server would ignore a misspelled setting.
+// The error contains only names of variables, because the values may be secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
 	known := append(variablesOf(node), rootKeyVariable, databaseVariable, joinTokenVariable, apiKeyVariable)
 	kubernetes := slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "KUBERNETES_SERVICE_HOST=") })
@@ -33,8 +33,8 @@ func checkEnvironment(node *kong.Node, environ []string) error {
 	return nil
 }
 
-// serviceLink matches the variables that Kubernetes sets in each container for a
-// service whose name begins with pyth-on.
+// serviceLink matches variables that Kubernetes sets automatically. If the name of a
+// service begins with pyth-on, the names of these variables look like settings.
 var serviceLink = regexp.MustCompile(`^PYTH_ON_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
 func withoutPrefix(variables []string) []string {
@@ -45,8 +45,8 @@ func withoutPrefix(variables []string) []string {
 	return names
 }
 
-// variablesOf returns the names of the environment variables for the flags of a command
-// and its subcommands.
+// variablesOf returns the names of the environment variables that set flags of a
+// command or of its subcommands.
 func variablesOf(node *kong.Node) []string {
 	var names []string
 	for _, flag := range node.Flags {

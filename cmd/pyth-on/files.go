@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// lines returns the non-empty lines of a file. If "path" is "", it returns no lines.
+// lines returns the non-empty lines of a file. If "path" is "", it returns nil.
 func lines(path string) ([]string, error) {
 	if path == "" {
 		return nil, nil
@@ -25,8 +25,8 @@ func lines(path string) ([]string, error) {
 }
 
 // onlyLine returns the only non-empty line of a file. It returns an error if the file
-// does not have exactly one non-empty line. If "path" is "", it returns "". The
-// parameter "content" names the kind of content for the error message.
+// has no such line or more than one. If "path" is "", it returns "". The parameter
+// "content" says what the file must contain, for error messages.
 func onlyLine(path, content string) (string, error) {
 	all, err := lines(path)
 	if err != nil || path == "" {

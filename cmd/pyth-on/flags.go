@@ -8,9 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// This file declares the flags that several commands share, and the flags for the
-// parts of a server. Each type has the same fields as the corresponding
-// configuration in package app.
+// This file declares the flags that several commands share, and the groups of flags of
+// a server. Each type has the same fields as the corresponding configuration in package
+// app.
 
 type nodeFlags struct {
 	Node        string `placeholder:"PATH" help:"Path of a Node binary (version 24 or later) for JavaScript and TypeScript. With 'off', both languages are disabled (default: download Node once from the npm registry)."`
@@ -93,7 +93,7 @@ type packageFlags struct {
 }
 
 // config converts the flags to the configuration of packages. It reads the credentials
-// from the files that the flags name.
+// from the files that the flags specify.
 func (f packageFlags) config() (c app.PackageConfig, err error) {
 	c = app.PackageConfig(f)
 	if c.PythonIndexCredentials, err = onlyLine(f.PythonIndexCredentials, "credentials"); err != nil {

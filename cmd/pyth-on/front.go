@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/listen"
 )
 
-// tlsFlags select the certificate of a server.
+// tlsFlags select the TLS certificate of a server.
 type tlsFlags struct {
 	TLSCert       string        `name:"tls-cert" type:"existingfile" help:"PEM file with the certificate for HTTPS and its intermediate certificates. The server loads the file again when it changes, and on SIGHUP."`
 	TLSKey        string        `name:"tls-key" type:"existingfile" help:"PEM file with the private key of the certificate."`
@@ -29,12 +29,14 @@ type tlsFlags struct {
 	HSTS          time.Duration `name:"hsts" default:"0s" help:"How long browsers must use only HTTPS for this host, on all ports (HSTS), for example 8760h. With 0, the server sends no such header."`
 }
 
-// watchInterval is the time between two checks for new certificate files.
+// watchInterval is the time between two checks whether the certificate files have
+// changed.
 const watchInterval = 10 * time.Second
 
 func (f *tlsFlags) enabled() bool { return f.TLSCert != "" || len(f.TLSDomain) > 0 }
 
-// check returns an error if the flags contradict each other or the address.
+// check returns an error if two flags contradict each other, or if a flag contradicts
+// the address of the server.
 func (f *tlsFlags) check(address string) error {
 	_, unix := listen.UnixPath(address)
 	switch {
@@ -52,21 +54,22 @@ func (f *tlsFlags) check(address string) error {
 	return nil
 }
 
-// front contains the listeners of a server and its certificates.
+// front contains the listeners and the certificates of a server.
 type front struct {
 	listener net.Listener
-	// redirect redirects browsers to HTTPS. It is nil without --redirect-addr.
+	// redirect is the listener that redirects browsers to HTTPS. It is nil without
+	// --redirect-addr.
 	redirect net.Listener
 	// tls is nil if the server does not use TLS. At most one of the fields
-	// "certificates" and "acme" is set.
+	// "certificates" and "acme" is not nil.
 	tls          *tls.Config
 	certificates *listen.Certificates
 	acme         *listen.ACME
 	logger       *slog.Logger
 }
 
-// openFront opens the listeners of the server and loads its certificate. Automatic
-// certificates (--tls-domain) are stored in the data directory.
+// openFront opens the listeners of the server and loads its certificate. The data
+// directory stores certificates that the server obtains automatically (--tls-domain).
 func (c *serveCommand) openFront(ctx context.Context, dataDir string, logger *slog.Logger) (_ *front, err error) {
 	if err := c.tlsFlags.check(c.Addr); err != nil {
 		return nil, err
@@ -107,8 +110,8 @@ func (c *serveCommand) openFront(ctx context.Context, dataDir string, logger *sl
 	return f, nil
 }
 
-// certificatesName is the name of the directory in the data directory that contains
-// automatic certificates.
+// certificatesName is the name of a directory in the data directory. It contains the
+// certificates that the server has obtained automatically.
 const certificatesName = "certificates"
 
 func (f *tlsFlags) openACME(opened *front, dataDir string, logger *slog.Logger) (*listen.ACME, error) {
@@ -140,11 +143,12 @@ func portOf(l net.Listener) int {
 	return address.Port
 }
 
-// url returns the address of the server for the log.
+// url returns the URL of the server. The server writes this URL to the log.
 func (f *front) url() string { return listen.URL(f.listener, f.tls != nil) }
 
-// start watches the certificate files or obtains certificates, and redirects browsers
-// to HTTPS, until the context ends. It does not accept connections of the API.
+// start begins the background work of the listeners until the context ends. It watches
+// certificate files or obtains certificates, and it redirects browsers to HTTPS. It
+// does not accept API connections.
 func (f *front) start(ctx context.Context) error {
 	if f.certificates != nil {
 		go f.certificates.Watch(ctx, watchInterval, f.logger)
@@ -168,7 +172,7 @@ func (f *front) start(ctx context.Context) error {
 	return nil
 }
 
-// close closes the listeners.
+// close closes all listeners.
 func (f *front) close() {
 	for _, l := range []net.Listener{f.listener, f.redirect} {
 		if l != nil {

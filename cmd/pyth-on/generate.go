@@ -65,8 +65,8 @@ func (c *generateCommand) run() (int, error) {
 	return showGeneration(g), nil
 }
 
-// request returns the request that the flags describe. It reads the files, and the
-// prompt if the prompt is on standard input.
+// request returns the request that the flags describe. It reads the files that the
+// flags name. If the prompt is on standard input, it also reads the prompt.
 func (c *generateCommand) request() (*pyth.GenerateRequest, error) {
 	r := &pyth.GenerateRequest{
 		Prompt: c.Prompt, Language: pyth.Language(c.Language), Execute: c.Execute, MaxAttempts: c.Attempts, AllSecrets: true,
@@ -115,9 +115,9 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 	return service.Generate(ctx, "local", r, nil)
 }
 
-// showGeneration writes the output of the last program to standard output. If this
-// program was not run, it writes the code of the program instead. All other information
-// goes to standard error. The result is the exit code for this process.
+// showGeneration writes the output of the last program to standard output. If the
+// program was not run, it writes the program's code instead. It writes all other
+// information to standard error. The result is the exit code for the command.
 func showGeneration(g *pyth.Generation) int {
 	for i, a := range g.Attempts[:len(g.Attempts)-1] {
 		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), exceptionText(a.Execution))
@@ -150,7 +150,8 @@ func showGeneration(g *pyth.Generation) int {
 	return exit
 }
 
-// exceptionText describes the exception that ended a run; "" if no exception ended it.
+// exceptionText describes the exception that ended a run. It returns "" if no exception
+// ended the run.
 func exceptionText(e *pyth.Execution) string {
 	if e.Error == nil {
 		return ""

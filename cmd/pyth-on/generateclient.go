@@ -17,8 +17,8 @@ import (
 // maxResponse is the maximum number of bytes that the client reads from a response.
 const maxResponse = 256 << 20
 
-// generateResponse contains those fields of a server's response that the command
-// `generate` needs.
+// generateResponse contains the fields of a server's response that the command
+// `generate` uses.
 type generateResponse struct {
 	Model           string
 	Attempts        []attemptResponse
@@ -52,7 +52,8 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 		return nil, err
 	}
 	req.Header = http.Header{"Content-Type": {"application/json"}, "X-Api-Key": {string(key)}}
-	// Do not follow redirects, because a redirect could send the key to another host.
+	// Do not follow redirects, because a redirect could send the API key to another
+	// host.
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
@@ -73,9 +74,9 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 	return a.generation(), nil
 }
 
-// body returns the body of the API request. For a session it contains no language,
-// limits or time-out: the session determines the language and the limits, and the
-// server's default time-out applies.
+// body returns the body of the API request. If the request names a session, the body
+// contains no language, limits or time-out. The session determines the language and the
+// limits, and the server uses its default time-out.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Environment variables with secrets: the root key, the URL of the database, the
-// joining token, the API key for the model, and the API key for a Pyth-On server. The
-// value of a variable is either the secret, or "fd:" and the number of a file
-// descriptor from which the secret can be read.
+// These environment variables contain secrets: keys, a token, and the URL of the
+// database. The value of a variable is the secret itself, or "fd:" and the number of a
+// file descriptor. In the second case, the program reads the secret from this file
+// descriptor.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	databaseVariable     = settingPrefix + "DATABASE"
@@ -37,8 +37,8 @@ func hiddenVariables() []string {
 }
 
 // hideSettings moves secrets from environment variables to anonymous memory, because
-// all processes of this user can read the environment. Then it executes this program
-// again.
+// other processes of the same user can read the environment. Then it executes this
+// program again, so that the new environment contains no secrets.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false
@@ -64,7 +64,7 @@ func hideSettings() error {
 	if moved {
 		return syscall.Exec("/proc/self/exe", os.Args, environ)
 	}
-	// Child processes must not inherit the file descriptors of the secrets.
+	// Child processes must not inherit the file descriptors that contain secrets.
 	for _, name := range hiddenVariables() {
 		if fd, given := hiddenDescriptor(name); given {
 			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
@@ -75,7 +75,8 @@ func hideSettings() error {
 	return nil
 }
 
-// anonymousFile writes the value to a new file in memory and returns its descriptor.
+// anonymousFile writes the value to a new anonymous file in memory and returns the file
+// descriptor.
 func anonymousFile(value string) (int, error) {
 	fd, err := unix.MemfdCreate("", 0)
 	if err != nil {
@@ -88,17 +89,19 @@ func anonymousFile(value string) (int, error) {
 	return fd, err
 }
 
-// hiddenDescriptor returns the number of the file descriptor that the named environment
-// variable contains. It returns false if the variable contains no such number.
+// hiddenDescriptor returns the number of a file descriptor. It reads this number from
+// the named environment variable. It returns false if the variable contains no such
+// number.
 func hiddenDescriptor(name string) (int, bool) {
 	number, given := strings.CutPrefix(os.Getenv(name), descriptorPrefix)
 	fd, err := strconv.Atoi(number)
 	return fd, given && err == nil
 }
 
-// passHidden returns the files that contain the secrets, for exec.Cmd.ExtraFiles. In
-// the child process, the file descriptors of these files start at 3. passHidden changes
-// the environment variables to these numbers.
+// passHidden passes secrets to a child process. It returns the files that contain the
+// secrets, for the field exec.Cmd.ExtraFiles. In the child process, the file
+// descriptors of these files start at 3. So passHidden writes these new numbers to the
+// environment variables.
 func passHidden() ([]*os.File, error) {
 	var files []*os.File
 	for _, name := range hiddenVariables() {
@@ -119,8 +122,8 @@ const maxHiddenSetting = 4 << 10
 
 // hiddenSetting returns the secret that belongs to an environment variable. The
 // variable contains the number of a file descriptor. hiddenSetting reads the secret
-// from this file descriptor and closes it, so a second call fails. The result "given"
-// is false if the variable is not set.
+// from this descriptor and closes the descriptor, so a second call fails. The result
+// "given" is false if the variable is not set.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

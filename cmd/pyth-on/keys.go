@@ -74,8 +74,9 @@ func (c *keysRotateCommand) Run() (err error) {
 	return nil
 }
 
-// lockShared prepares the rotation of the root key of several servers. It returns an
-// error if the servers cannot know the new root key, or if a rotation already runs.
+// lockShared prepares the rotation of the root key that several servers share. It
+// returns an error if the servers cannot get the new root key, or if another rotation
+// is already running.
 func lockShared(ctx context.Context, store *postgres.Store, keeper vault.Rotator) (unlock func() error, err error) {
 	if file, ok := keeper.(*vault.FileKeeper); ok {
 		rotating, err := file.Rotating()
@@ -126,8 +127,9 @@ func (c *keysVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// verification checks that the root key decrypts all encrypted values in the database.
-// It counts all values, and the values that it cannot decrypt.
+// verification checks that the root key can decrypt all encrypted values in the
+// database. It counts all values, and it counts the values that the root key cannot
+// decrypt.
 type verification struct {
 	store    pyth.Store
 	vault    *vault.Vault

@@ -15,12 +15,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
-// signalWindow is the time after a stop signal during which the server ignores a second
-// signal.
+// signalWindow is the time after a stop signal in which the server ignores a second
+// stop signal.
 const signalWindow = time.Second / 2
 
-// untilStopped serves requests until a stop signal arrives. After the signal, it waits
-// for running programs, at most for the sum of DrainDelay and DrainTimeout.
+// untilStopped serves requests until a stop signal arrives. Then it waits until the
+// running programs have ended. It waits no longer than the sum of DrainDelay and
+// DrainTimeout.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *front, services *app.Server, logger *slog.Logger) error {
 	server := api.NewServer(services.Handler, api.ServerConfig{
 		DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), TLS: front.tls, HSTS: c.HSTS, Logger: logger,
@@ -40,9 +41,9 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *fro
 		return err
 	case <-ctx.Done():
 	}
-	// A second signal within signalWindow may be a copy of the first signal: a signal
-	// to the process group reaches this process directly, and its parent process
-	// forwards the same signal. A signal after signalWindow ends the process at once.
+	// A second signal within signalWindow may be a copy of the first signal. A signal
+	// to the process group reaches this process directly, and the parent process also
+	// forwards the signal. A signal after signalWindow ends the process at once.
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", logging.Milliseconds("timeout", atMost))

@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/listen"
 )
 
-// reloadServer returns a function that reads the settings that a running server can
-// change. The parameter "certificates" is nil if the server uses no certificate files.
+// reloadServer returns a function that prepares new settings for a running server. The
+// parameter "certificates" is nil if the server uses no certificate files.
 func reloadServer(server *app.Server, certificates *listen.Certificates, level *slog.LevelVar) prepareReload {
 	return func(next *commands) (func(), error) {
 		live, err := next.Serve.live()
@@ -25,8 +25,7 @@ func reloadServer(server *app.Server, certificates *listen.Certificates, level *
 	}
 }
 
-// reloadWorker returns a function that reads the settings that can change while a
-// worker runs.
+// reloadWorker returns a function that prepares new settings for a running worker.
 func reloadWorker(worker *app.Worker, level *slog.LevelVar) prepareReload {
 	return func(next *commands) (func(), error) {
 		return func() {

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
-// jsonFormat is the value of --log-format for a log with one JSON object per line.
+// jsonFormat is the value of --log-format that selects one JSON object per log line.
 const jsonFormat = "json"
 
 type logFlags struct {
@@ -18,7 +18,8 @@ type logFlags struct {
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of log lines: ${enum}."`
 }
 
-// logger returns a logger, and the variable with which the caller can change its level.
+// logger returns a logger and its level variable. The caller can set this variable to
+// change the log level.
 func (f logFlags) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(f.LogLevel)
@@ -29,9 +30,9 @@ func (f logFlags) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(logging.NewHandler(slog.NewTextHandler(w, options))), level
 }
 
-// progress returns a function that reports the progress of a long step. The function
-// writes log records if the log format is JSON. Otherwise it prints text for the
-// terminal.
+// progress returns a function that reports the progress of a long step. If the log
+// format is JSON, the function writes log records. Otherwise the function prints text
+// for a terminal.
 func (f logFlags) progress(logger *slog.Logger) func(step string, done, total int) {
 	if f.LogFormat == jsonFormat {
 		return (&progressLog{logger: logger}).step
@@ -57,9 +58,9 @@ func (p *progressLog) step(name string, done, total int) {
 	p.logger.Info("preparing", attrs...)
 }
 
-// wantsJSONLog reports whether a server or worker must write its log as JSON. It
-// decides the format of errors that occur before the flags are parsed. The parameter
-// "file" is true if the settings file selects a JSON log.
+// wantsJSONLog reports whether a server or worker must write its log as JSON. The
+// result determines the format of errors that occur while the flags are not parsed yet.
+// The parameter "file" is true if the settings file selects a JSON log.
 func wantsJSONLog(args, environ []string, file bool) bool {
 	if len(args) == 0 || args[0] != "serve" && args[0] != "worker" {
 		return false

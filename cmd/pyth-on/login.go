@@ -66,7 +66,7 @@ func (c *loginCommand) Run() error {
 	return err
 }
 
-// withPassword logs in with e-mail address and password, and creates an API key.
+// withPassword logs in with an e-mail address and a password, and creates an API key.
 func (c *loginCommand) withPassword(ctx context.Context, in *bufio.Reader, server string) (*profile, error) {
 	anonymous, err := client.New(server, client.WithUserAgent("pyth-on login"))
 	if err != nil {
@@ -104,7 +104,8 @@ func (c *loginCommand) withPassword(ctx context.Context, in *bufio.Reader, serve
 	if err != nil {
 		return nil, err
 	}
-	// The program uses the new API key from now on, so end the login.
+	// From now on, the command uses the new API key. So end the login with the
+	// password.
 	if err := authenticated.Logout(ctx); err != nil {
 		return nil, err
 	}

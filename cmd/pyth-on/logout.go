@@ -39,7 +39,8 @@ func (c *logoutCommand) Run() error {
 		if err != nil {
 			return err
 		}
-		// If the server does not know the key, the key is already revoked.
+		// If the server does not know the key, the key is already revoked. This is not
+		// an error.
 		if err := server.DeleteKey(ctx, p.KeyID); err != nil && !client.HasCode(err, client.ErrorCodeUnauthenticated) {
 			return fmt.Errorf("the profile is removed, but its key %s is still valid: %w", p.KeyID, advise(err))
 		}

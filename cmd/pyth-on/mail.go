@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/mail"
 )
 
-// mailFlags select the mail server for reset tokens.
+// mailFlags select the mail server that sends reset tokens for passwords.
 type mailFlags struct {
 	SMTPAddr         string `name:"smtp-addr" placeholder:"HOST:PORT" help:"Address of the mail server for mail to users (default: the server sends no mail)."`
 	SMTPFrom         string `name:"smtp-from" placeholder:"ADDRESS" help:"Sender of mail to users, for example noreply@example.org."`

@@ -52,7 +52,8 @@ type commands struct {
 	Config string `action:"" placeholder:"FILE" help:"Settings file in TOML. With 'off', the command uses no file (default: /etc/pyth-on/pyth-on.toml if it exists, for commands that use a server's data)."`
 }
 
-// exitCode is an error without a message. It ends the process with this exit code.
+// exitCode is an error without a message. If a command returns it, the process ends
+// with this exit code.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
@@ -90,8 +91,8 @@ func newParser(root *commands, file *settingsFile) (*kong.Kong, error) {
 	)
 }
 
-// fail prints the error and returns the exit code. For nil it prints nothing. If "json"
-// is true, it prints the error as a log record in JSON.
+// fail prints the error and returns the exit code of the process. If the error is nil,
+// it prints nothing. If "json" is true, it prints the error as a log record in JSON.
 func fail(err error, json bool) int {
 	if err == nil {
 		return 0

@@ -64,7 +64,7 @@ func (c *migrateCommand) Run() (err error) {
 	return c.migrate(ctx, data.Path, from, to)
 }
 
-// source returns the path of the SQLite database that the flag --from names.
+// source returns the path of the SQLite database in the flag --from.
 func (c *migrateCommand) source() (string, error) {
 	path, ok := strings.CutPrefix(c.From, "sqlite:")
 	if !ok || path == "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// modelFlags selects the model that writes programs. The API key has no flag, because
-// all users of the machine can read the arguments of a process.
+// modelFlags selects the model that writes programs. There is no flag for the API key
+// of the model, because all users of the machine can read the arguments of a process.
 type modelFlags struct {
 	Model            string        `default:"${model}" help:"The model that writes programs."`
 	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"URL of the Messages API of a gateway or of a compatible server (default: the URL of Anthropic's API)."`
@@ -18,15 +18,15 @@ type modelFlags struct {
 	GenerateTimeout  time.Duration `default:"3m" help:"Time-out for one answer from the model."`
 }
 
-// generateFlags selects and limits the models of a server.
+// generateFlags selects the models of a server and limits their use.
 type generateFlags struct {
 	modelFlags
 	Models               []string `help:"Models that a request may select in addition to --model (default: all models)."`
 	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, for input and output together. The value 0 means no limit."`
 }
 
-// config returns the configuration of the model. The field Key is empty if no key is
-// set.
+// config converts the flags to the configuration of the model. The field Key is empty
+// if no key is set.
 func (f *modelFlags) config() (app.ModelConfig, error) {
 	key, err := secretSetting(anthropicKeyVariable, f.AnthropicKeyFile, "--anthropic-key-file")
 	return app.ModelConfig{
@@ -40,8 +40,8 @@ func (f *generateFlags) config() (app.ModelConfig, error) {
 	return c, err
 }
 
-// secretSetting reads a key from an environment variable or a file. The key is empty
-// if neither is set. If both are set, secretSetting returns an error.
+// secretSetting reads a key from an environment variable or from a file. If neither is
+// set, the key is empty. If both are set, secretSetting returns an error.
 func secretSetting(variable, path, flag string) ([]byte, error) {
 	setting, given, err := hiddenSetting(variable)
 	if err != nil {

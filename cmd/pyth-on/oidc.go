@@ -7,7 +7,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// oidcFlags select the OIDC provider at which users can sign in.
+// oidcFlags select the OIDC provider with which users can sign in.
 type oidcFlags struct {
 	OIDCIssuer           string   `name:"oidc-issuer" placeholder:"URL" help:"URL of the OIDC provider at which users can sign in, for example https://accounts.google.com (default: no provider). Needs --public-url."`
 	OIDCClientID         string   `name:"oidc-client-id" placeholder:"ID" help:"Client ID of this server at the OIDC provider."`
@@ -17,10 +17,12 @@ type oidcFlags struct {
 	OIDCCreateAccounts   string   `name:"oidc-create-accounts" default:"on" enum:"on,off" help:"Whether the first login with the OIDC provider creates an account: ${enum}. This setting does not depend on --registration."`
 }
 
-// config returns the configuration. The provider sends browsers to the address publicURL.
+// config converts the flags to the configuration of the OIDC provider. After a sign-in,
+// the provider redirects browsers to the address publicURL.
 //
-// The setting --registration does not apply to sign-ins. So on a server without open
-// registration, the operator must say who gets an account.
+// The setting --registration does not apply to sign-ins with the OIDC provider. So if
+// registration is not open, the operator must set which users of the provider get an
+// account.
 func (f *oidcFlags) config(publicURL, registration string) (app.OIDCConfig, error) {
 	if f.OIDCIssuer == "" {
 		if f.OIDCClientID != "" || f.OIDCClientSecretFile != "" || len(f.OIDCAllowedDomains) > 0 {

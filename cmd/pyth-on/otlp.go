@@ -9,7 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/telemetry"
 )
 
-// exportTimeout is the time-out for sending the remaining traces when a process stops.
+// exportTimeout is the maximum time that a stopping process waits to send its remaining
+// traces.
 const exportTimeout = 5 * time.Second
 
 type otlpFlags struct {
@@ -17,9 +18,9 @@ type otlpFlags struct {
 	OTLPSampling int64  `name:"otlp-sampling" default:"100" unit:"%" help:"Percentage of the requests whose traces are sent."`
 }
 
-// exporter returns the exporter of traces and metrics; nil if no collector is
-// configured. The parameter "service" is the name of the service in the traces. If
-// "follows" is true, the process records each trace that its server records.
+// exporter returns the exporter of traces and metrics. It returns nil if no collector
+// is configured. The parameter "service" is the name of the service in the traces. If
+// "follows" is true, the process is a worker and records the same traces as its server.
 func (f otlpFlags) exporter(ctx context.Context, service string, follows bool, logger *slog.Logger) (*telemetry.Exporter, error) {
 	host, err := os.Hostname()
 	if err != nil {

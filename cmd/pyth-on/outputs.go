@@ -22,25 +22,28 @@ type outputFlags struct {
 	OutputDir string   `env:"-" default:"." placeholder:"DIR" help:"Directory for saved files and rich values (default: the working directory)."`
 }
 
-// outputs returns where to save files and rich values. Its patterns are never nil, so
-// that without --output no file is saved.
+// outputs converts the flags to the settings for saving files and rich values. The
+// field "patterns" is never nil. So without the flag --output, the command saves no
+// file.
 func (f *outputFlags) outputs() *outputs {
 	return &outputs{dir: f.OutputDir, patterns: append([]string{}, f.Output...), results: f.Results}
 }
 
 // outputs saves the files and the rich values of a run in a directory. The program
-// chooses the names of the files, so outputs uses an os.Root, which no name can leave.
+// chooses the names of the files. So outputs uses an os.Root, because a name cannot
+// lead out of an os.Root.
 type outputs struct {
 	dir string
-	// patterns select the files. If it is nil, all files but hidden files are selected.
+	// patterns select the files to save. If patterns is nil, all files are selected,
+	// except hidden files.
 	patterns []string
 	results  bool
 	count    int
 }
 
-// selects reports whether the user wants to have the file. A server or a program must not
-// be able to write other files, such as .git/config. A pattern selects hidden files only
-// if it has a hidden name too.
+// selects reports whether the user wants to save the file. A server or a program must
+// not be able to write other files, such as .git/config. A pattern selects hidden files
+// only if a name in the pattern begins with a dot.
 func (o *outputs) selects(name string) bool {
 	if o.patterns == nil {
 		return !isHidden(name)
@@ -51,13 +54,13 @@ func (o *outputs) selects(name string) bool {
 	})
 }
 
-// isHidden reports whether a name of the path begins with a dot.
+// isHidden reports whether the path contains a name that begins with a dot.
 func isHidden(p string) bool {
 	return slices.ContainsFunc(strings.Split(path.Clean(p), "/"), func(name string) bool { return strings.HasPrefix(name, ".") })
 }
 
-// resultExtensions are the file name extensions of rich values, by media type. A text
-// is saved only if the rich value has no other media type.
+// resultExtensions maps the media types of rich values to file name extensions. Plain
+// text is saved only if the rich value has no other media type.
 var resultExtensions = []struct{ mediaType, extension string }{
 	{"image/png", ".png"},
 	{"image/jpeg", ".jpeg"},
@@ -80,7 +83,7 @@ func (o *outputs) saveFile(f *client.OutputFile) error {
 	return o.saveSelected(f.Path, b)
 }
 
-// saveSelected writes the file if the user wants to have it.
+// saveSelected saves the file if the user has selected it.
 func (o *outputs) saveSelected(name string, content []byte) error {
 	if !o.selects(name) {
 		fmt.Fprintf(os.Stderr, "pyth-on: not saved: %s, because no pattern of --output selects it\n", printable.Clean(name))
@@ -89,8 +92,8 @@ func (o *outputs) saveSelected(name string, content []byte) error {
 	return o.save(name, content)
 }
 
-// saveResult writes one file for each media type of a rich value, if the user set
-// --results.
+// saveResult saves a rich value if the user has set --results. It writes one file for
+// each media type of the value.
 func (o *outputs) saveResult(value client.ResultValue) error {
 	if !o.results {
 		return nil

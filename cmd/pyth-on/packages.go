@@ -18,7 +18,7 @@ type packagesCommands struct {
 	Remove packagesRemoveCommand `cmd:"" help:"Remove a package and the dependencies that nothing else needs."`
 }
 
-// languageFlag selects the language of packages.
+// languageFlag is the flag that selects the language of packages.
 type languageFlag struct {
 	Language string `env:"-" default:"python" help:"Language of the packages: python, javascript or typescript."`
 }
@@ -85,8 +85,8 @@ func (c *packagesAddCommand) Run() error {
 	return nil
 }
 
-// showSteps returns a function that prints the steps of a change of packages. It prints
-// nothing until progressDelay has passed.
+// showSteps returns a function that prints the steps of a package installation. The
+// function prints nothing until the time progressDelay has passed.
 func showSteps() client.Progress {
 	p, started := newProgress(os.Stderr), time.Now()
 	return func(step, detail string) {

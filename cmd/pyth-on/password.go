@@ -16,8 +16,8 @@ import (
 // maxPasswordLine is the maximum length of a line with a password, in bytes.
 const maxPasswordLine = 4 << 10
 
-// readPassword reads a password twice from the terminal, without echo. Without a
-// terminal it reads one line of standard input. A password cannot be an argument,
+// readPassword asks for a password twice on the terminal, without echo. Without a
+// terminal, it reads one line from standard input. A password cannot be an argument,
 // because all users of the machine can read the arguments of a process.
 func readPassword(ctx context.Context) (string, error) {
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
@@ -26,8 +26,9 @@ func readPassword(ctx context.Context) (string, error) {
 	return readPasswordTwice(ctx, "Password: ", "Repeat the password: ", "passwords")
 }
 
-// readPasswordTwice reads a secret twice from the terminal, without echo. The parameter
-// "plural" names the two secrets in the error message.
+// readPasswordTwice asks for a secret twice on the terminal, without echo. The
+// parameter "plural" is the plural noun for the secrets in the error message, for
+// example "passwords".
 func readPasswordTwice(ctx context.Context, prompt, repeat, plural string) (string, error) {
 	in := bufio.NewReader(io.LimitReader(os.Stdin, maxSecretValue))
 	show, err := hideInput(int(os.Stdin.Fd()))
@@ -57,9 +58,9 @@ func ask(ctx context.Context, in *bufio.Reader, prompt string) (string, error) {
 	return unlessDone(ctx, func() (string, error) { return readLine(in) })
 }
 
-// unlessDone returns the results of the function "read". It returns early with the error
-// of the context if the context ends. The function then continues in its goroutine,
-// because no signal ends a read from a terminal.
+// unlessDone calls the function "read" and returns its results. If the context ends
+// first, unlessDone returns the error of the context. The function "read" then
+// continues in its goroutine, because Go cannot interrupt a read from a terminal.
 func unlessDone(ctx context.Context, read func() (string, error)) (string, error) {
 	type result struct {
 		text string

@@ -39,8 +39,8 @@ func keepPrivate(path string, logger *slog.Logger) error {
 	return nil
 }
 
-// foreignFile returns the name of a foreign file in the directory: a file that no
-// server creates. It returns "" if there is no foreign file.
+// foreignFile returns the name of a file in the directory that no server creates. It
+// returns "" if there is no such file.
 func foreignFile(path string) (string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {

@@ -8,14 +8,16 @@ import (
 )
 
 // ensurePrivileged returns nil if this process may start sandboxes. Otherwise it runs
-// this program again, as a child process in a user namespace in which the program may
-// start sandboxes. It returns the exit code of the child process as an error.
+// this program again as a child process in a new user namespace. In this namespace, the
+// child process may start sandboxes. ensurePrivileged returns the exit code of the
+// child process as an error.
 func ensurePrivileged() error {
 	if rootless.Privileged() {
 		return nil
 	}
-	// Containers such as those of bubblewrap give an ordinary user a user namespace
-	// without capabilities. The user can create another namespace in this namespace.
+	// Some container tools, such as bubblewrap, give an ordinary user a user namespace
+	// without capabilities. The user can create another user namespace inside this
+	// namespace.
 	if _, inside := rootless.Inside(); inside && os.Getuid() == 0 {
 		return errors.New("this process is root in a user namespace without the capabilities to start sandboxes; run it as an ordinary user or as root of the host")
 	}

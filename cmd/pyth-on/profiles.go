@@ -17,8 +17,9 @@ import (
 // defaultProfile is the name of the profile that commands use without --profile.
 const defaultProfile = "default"
 
-// profile contains a server and the credentials for it. KeyID is the ID of the API key
-// if `pyth-on login` created the key. The command `logout` revokes only such keys.
+// profile contains the address of a server and the credentials for this server. KeyID
+// is the ID of the API key if `pyth-on login` has created the key. The command `logout`
+// revokes only keys that `login` has created.
 type profile struct {
 	Server string `json:"server"`
 	Email  string `json:"email"`
@@ -26,15 +27,15 @@ type profile struct {
 	KeyID  string `json:"keyId,omitempty"`
 }
 
-// profiles is the file that contains the profiles of this user, by name. Only this user
-// may read the file, because it contains API keys.
+// profiles is the file with the profiles of this user, by name. Only this user may read
+// the file, because the file contains API keys.
 type profiles struct {
 	path   string
 	byName map[string]profile
 }
 
-// readProfiles reads the file with the profiles. Without a file, it returns no
-// profiles.
+// readProfiles reads the file with the profiles. If the file does not exist, it returns
+// no profiles.
 func readProfiles() (*profiles, error) {
 	p := &profiles{byName: map[string]profile{}}
 	dir, err := os.UserConfigDir()
@@ -67,8 +68,9 @@ func readProfiles() (*profiles, error) {
 	return p, nil
 }
 
-// keyOf returns the API key of a profile for the server; "" if no profile has one. If
-// several profiles have a key, it prefers the default profile.
+// keyOf returns the API key that a profile contains for the server, or "" if there is
+// none. If several profiles have a key for the server, the default profile has
+// priority.
 func (p *profiles) keyOf(server string) string {
 	names := append([]string{defaultProfile}, slices.Sorted(maps.Keys(p.byName))...)
 	for _, name := range names {
@@ -79,7 +81,7 @@ func (p *profiles) keyOf(server string) string {
 	return ""
 }
 
-// write replaces the file with the profiles.
+// write replaces the content of the file with the profiles.
 func (p *profiles) write() error {
 	if p.path == "" {
 		return errors.New("no directory for profiles; set HOME or XDG_CONFIG_HOME")

@@ -11,12 +11,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-// progressEvery is the minimum time between two lines about the same step. On a
-// terminal there is no minimum.
+// progressEvery is the minimum time between two lines about the same step. It does not
+// apply to a terminal.
 const progressEvery = 5 * time.Second
 
-// The type "progress" prints how far a long task has come. On a terminal it updates one
-// line.
+// The type "progress" prints the progress of a long task. On a terminal, it updates a
+// single line.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -28,11 +28,12 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// The method "step" prints the progress of the step with the given name. The parameter
-// "done" is the number of completed parts, and "total" is the number of all parts; 0 if
+// The method "step" prints the progress of the named step. The parameter "done" is the
+// number of completed parts. The parameter "total" is the number of all parts, or 0 if
 // this number is unknown.
 func (p *progress) step(name string, done, total int) {
-	// A server may have sent the name.
+	// The name may come from a server. So replace characters that could control the
+	// terminal.
 	name = printable.Clean(name)
 	finished := done == total
 	if p.terminal {

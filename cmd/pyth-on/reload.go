@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/settings"
 )
 
-// reloader changes the settings of a running server or worker. It serves the effective
-// settings as JSON.
+// reloader changes the settings of a running server or worker. It also returns the
+// current settings as JSON over HTTP.
 type reloader struct {
 	// The field "first" contains the settings at the start of the process. Settings
 	// that cannot be reloaded keep these values.
@@ -23,8 +23,8 @@ type reloader struct {
 	logger    *slog.Logger
 }
 
-// prepareReload reads and checks new settings. The result "apply" changes the settings.
-// If prepareReload returns an error, nothing has changed.
+// prepareReload reads and checks new settings. The result "apply" is a function that
+// changes the settings. If prepareReload returns an error, no setting has changed.
 type prepareReload func(next *commands) (apply func(), err error)
 
 var _ http.Handler = (*reloader)(nil)
@@ -36,8 +36,8 @@ func newReloader(p *parsed, logger *slog.Logger) *reloader {
 	return r
 }
 
-// request asks the goroutine of the method "run" to reload the settings. It does not
-// block.
+// request asks the method "run" to reload the settings, and returns immediately. The
+// method "run" runs in another goroutine.
 func (r *reloader) request() {
 	select {
 	case r.requests <- struct{}{}:
@@ -57,7 +57,7 @@ func (r *reloader) run(ctx context.Context, prepare prepareReload) {
 	}
 }
 
-// reload reads all settings again. If a setting is wrong, it changes nothing.
+// reload reads all settings again. If one setting is invalid, it changes no setting.
 func (r *reloader) reload(prepare prepareReload) {
 	next, err := parse(r.first.args)
 	var apply func()
@@ -77,7 +77,7 @@ func (r *reloader) reload(prepare prepareReload) {
 	}
 }
 
-// process returns "worker" or "server", for messages.
+// process returns the name of this kind of process for messages: "worker" or "server".
 func (r *reloader) process() string {
 	if r.first.context.Selected().Name == "worker" {
 		return "worker"
@@ -85,8 +85,9 @@ func (r *reloader) process() string {
 	return "server"
 }
 
-// compare returns the names of the settings that differ between "next" and the current
-// settings. It stores the settings that are now in effect.
+// compare returns the names of the settings in "next" that have changed: settings that
+// take effect now, and settings that need a restart. It also stores the settings that
+// are now in effect.
 func (r *reloader) compare(next *parsed) (changed, postponed []string) {
 	list := next.settings()
 	old := *r.effective.Load()
@@ -111,7 +112,7 @@ func (r *reloader) compare(next *parsed) (changed, postponed []string) {
 	return changed, postponed
 }
 
-// list returns the effective settings for the API.
+// list returns the settings that are now in effect, for the API.
 func (r *reloader) list() []pyth.Setting {
 	effective := *r.effective.Load()
 	list := make([]pyth.Setting, len(effective))
@@ -123,7 +124,7 @@ func (r *reloader) list() []pyth.Setting {
 	return list
 }
 
-// ServeHTTP answers with the effective settings.
+// ServeHTTP answers with the settings that are now in effect.
 func (r *reloader) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(*r.effective.Load()) // The client may have disconnected.

@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// rootKeyFlags selects the root key. A flag cannot contain the key itself, because
-// all users of the machine can read the arguments of a process. The key is in a file
-// or in PYTH_ON_ROOT_KEY.
+// rootKeyFlags selects the root key. A flag cannot contain the key itself, because all
+// users of the machine can read the arguments of a process. The key is in a file or in
+// the environment variable PYTH_ON_ROOT_KEY.
 type rootKeyFlags struct {
 	RootKeyFile string `type:"path" help:"File with the 32-byte root key (default: root.key in the data directory, created at the first start). You can also set PYTH_ON_ROOT_KEY to the key in base64."`
 }
@@ -65,7 +65,7 @@ func (f *rootKeyFlags) checked(ctx context.Context, dataDir string, store pyth.K
 	return keeper, nil
 }
 
-// rootKeyAdvice says what to do if the root key of the database is missing.
+// rootKeyAdvice is the hint in errors about a missing root key.
 func rootKeyAdvice(store pyth.KeyStore) string {
 	if _, shared := store.(*postgres.Store); shared {
 		return "all servers of a database need the same root key: copy root.key from the data directory of the server that created it, " +

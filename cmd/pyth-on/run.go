@@ -23,8 +23,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Exit codes of `run` for a program that a signal or a limit ended. timeout(1) and
-// shells use the same values. The number of the signal is added to exitSignal.
+// These are the exit codes of `run` for a program that a signal or a limit ended.
+// timeout(1) and shells use the same values. For a signal, the exit code is exitSignal
+// plus the number of the signal.
 const (
 	exitTimedOut = 124
 	exitNotRun   = 125
@@ -120,8 +121,8 @@ func (c *runCommand) saveLocal(run *pyth.Execution) error {
 	return nil
 }
 
-// program returns the program that the arguments describe. It reads the code and the
-// standard input of the program.
+// program returns the program that the arguments describe. It reads the program's code
+// and standard input.
 func (c *runCommand) program() (*pyth.Program, error) {
 	p := &pyth.Program{Language: languageOf(c.Language, c.File), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}, OutputFiles: c.Output, Results: c.Results}
 	for _, path := range c.Input {
@@ -170,8 +171,8 @@ func show(run *pyth.Execution) int {
 	return finish(string(run.Status), exit, run.Signal)
 }
 
-// finish explains the end of a program that did not exit by itself. It returns the exit
-// code of this command.
+// finish prints why a program ended, if the program did not exit by itself. It returns
+// the exit code of the command `run`.
 func finish(status string, exit *int64, signal string) int {
 	if exit != nil {
 		return int(*exit)
@@ -192,11 +193,11 @@ func finish(status string, exit *int64, signal string) int {
 	return code
 }
 
-// imageName is the name that this command gives to the custom image in --runtime.
+// imageName is the name of the custom image that the flag --runtime selects.
 const imageName = "own"
 
-// images returns the configuration of the custom image in --runtime, with the
-// modules in --preload. The configuration is empty if neither flag is set.
+// images returns the configuration of the custom image in --runtime with the modules in
+// --preload. If neither flag is set, the configuration is empty.
 func (c *runCommand) images() app.ImageConfig {
 	var config app.ImageConfig
 	if c.Runtime != "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// remoteFlags are the flags of `run` for a run on a server.
+// remoteFlags are the flags of the command `run` that apply only to a run on a server.
 type remoteFlags struct {
 	connectFlags
 	Remote  bool     `env:"-" help:"Run the program on the server of the profile, instead of this machine. You do not need this flag if you set --server or --profile."`
@@ -24,8 +24,8 @@ type remoteFlags struct {
 // isRemote reports whether the program runs on a server.
 func (f *remoteFlags) isRemote() bool { return f.Remote || f.Server != "" || f.Profile != "" }
 
-// onlyRemote returns an error if the user set a flag that needs a server, but no
-// server.
+// onlyRemote returns an error if the user has set a flag that needs a server, but has
+// not selected a server.
 func (f *remoteFlags) onlyRemote() error {
 	if len(f.Secret)+len(f.Allow)+len(f.Label) > 0 || f.Session != "" || f.JSON || f.APIKeyFile != "" {
 		return errors.New("--secret, --allow, --label, --session, --json and --api-key-file need a server; add --server or --remote")
@@ -82,8 +82,8 @@ func (c *runCommand) runAsJSON(ctx context.Context, server *client.Client, reque
 	return finish(string(run.Status), run.ExitCode, run.Signal), nil
 }
 
-// request returns the request for a server. It reads the program, the standard input of
-// the program and the files.
+// request returns the request for a run on a server. It reads the program, the
+// program's standard input and the files.
 func (c *runCommand) request() (*client.ExecuteRequest, error) {
 	p, err := c.program()
 	if err != nil {
@@ -94,7 +94,8 @@ func (c *runCommand) request() (*client.ExecuteRequest, error) {
 		TimeoutMs: p.Timeout.Milliseconds(), Labels: c.Label, Secrets: secretNames(c.Secret), SessionID: c.Session,
 	}
 	if c.Session == "" {
-		// The session determines the language and the limits.
+		// A run in a session has the language and the limits of the session. So the
+		// request contains neither.
 		r.Language = client.Language(p.Language)
 		r.Limits = &client.LimitsRequest{MemoryBytes: p.Limits.MemoryBytes}
 	}
@@ -107,7 +108,8 @@ func (c *runCommand) request() (*client.ExecuteRequest, error) {
 	return r, nil
 }
 
-// secretNames returns the secrets that the flag --secret selects; nil for all secrets.
+// secretNames returns the names of the secrets that the flag --secret selects. It
+// returns nil if the run gets all secrets.
 func secretNames(flag []string) []string {
 	if len(flag) == 1 && flag[0] == "none" {
 		return []string{}
@@ -115,8 +117,8 @@ func secretNames(flag []string) []string {
 	return flag
 }
 
-// showEvents prints the output of a run while it arrives, and saves its files and rich
-// values. It returns the result of the run.
+// showEvents prints the output of a run as soon as the output arrives. It also saves
+// the files and rich values of the run. It returns the result of the run.
 func showEvents(events iter.Seq2[client.Event, error], out *outputs) (*client.ExecuteResponse, error) {
 	stop := waiting("Waiting for the program")
 	defer stop()

@@ -67,8 +67,8 @@ func (c *runsListCommand) Run() error {
 	return printRows("ID\tCREATED\tLANGUAGE\tSTATUS\tEXIT\tTIME\tLABELS", rows)
 }
 
-// atMost returns the first items, up to the limit; 0 for all items. The result is not
-// nil, so that an empty list is [] in JSON.
+// atMost returns at most "limit" items. If the limit is 0, it returns all items. The
+// result is never nil, because JSON must show an empty list as [].
 func atMost[Item any](all iter.Seq2[Item, error], limit int) ([]Item, error) {
 	items := []Item{}
 	for item, err := range all {
@@ -82,7 +82,8 @@ func atMost[Item any](all iter.Seq2[Item, error], limit int) ([]Item, error) {
 	return items, nil
 }
 
-// stateOf returns the status of an ended run, and otherwise its state.
+// stateOf returns the status of a run that has ended. For other runs it returns the
+// state, for example "queued".
 func stateOf(state client.ExecutionState, status client.ExecutionStatus) string {
 	return cmp.Or(string(status), string(state))
 }
@@ -101,7 +102,7 @@ func wallTime(u *client.Usage) string {
 	return (time.Duration(u.WallMs) * time.Millisecond).String()
 }
 
-// runArg selects a run.
+// runArg is the argument that selects a run.
 type runArg struct {
 	ID string `arg:"" help:"ID of the run."`
 }
@@ -264,7 +265,7 @@ func (c *runsDeleteCommand) Run() error {
 	return printDeleted(c.JSON, "run", c.ID)
 }
 
-// printDeleted reports the deletion of an object.
+// printDeleted prints that an object was deleted.
 func printDeleted(asJSON bool, kind, name string) error {
 	if asJSON {
 		return printJSON(map[string]any{kind: name, "deleted": true})

@@ -54,8 +54,8 @@ func (c *secretsSetCommand) Run() error {
 	return err
 }
 
-// maxSecretValue is the maximum length of a secret's value, in bytes. The server's
-// limit has the same value.
+// maxSecretValue is the maximum length of a secret's value, in bytes. The server has
+// the same limit.
 const maxSecretValue = 64 << 10
 
 // readSecretValue reads a value from the terminal without echo, or from standard input.

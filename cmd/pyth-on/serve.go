@@ -93,7 +93,8 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	logger, level := c.logger(os.Stderr)
 	reloader := newReloader(p, logger)
 	defer handleSignals(logger, reloader.request)()
-	// Some dependencies write to the default loggers of slog and log.
+	// Some dependencies write to the default loggers of the packages slog and log. So
+	// set these loggers.
 	slog.SetDefault(logger)
 
 	data, err := c.openData(logger)
@@ -101,8 +102,8 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Open the port before the server builds images, which takes long. An error about
-	// the port then appears at once.
+	// Open the port before the server builds images, because the build takes long. If
+	// the port is occupied, the error then appears at once.
 	front, err := c.openFront(ctx, data.Path, logger)
 	if err != nil {
 		return err
@@ -200,9 +201,9 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{Policy: policy})
 }
 
-// If there is no administrator, offerSetup prints a link. With this link, the operator
-// registers as the first administrator. The link contains a secret code, so it is not a
-// log record.
+// offerSetup prints a link if there is no administrator. With this link, the operator
+// registers the first administrator. The link contains a secret code, so offerSetup
+// does not write it to the log.
 func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, publicURL string, logger *slog.Logger) error {
 	counts, err := accounts.Count(ctx)
 	if err != nil || counts.ActiveAdmins > 0 {
@@ -213,8 +214,8 @@ func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, p
 		logger.Warn("no accounts exist and registration is closed: nobody can use this server", "hint", "create an account while the server runs: "+command)
 	}
 	if c.LogFormat == jsonFormat {
-		// In the JSON format, programs parse the log on standard error, so print only
-		// log records.
+		// If the log format is JSON, programs parse the log on standard error. So print
+		// only log records.
 		logger.Info("no administrator exists", "hint", "create one: "+command)
 		return nil
 	}

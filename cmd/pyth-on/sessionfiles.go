@@ -26,7 +26,7 @@ type filesCommands struct {
 	Delete filesDeleteCommand `cmd:"" help:"Delete a file of a session."`
 }
 
-// fileSessionArg selects the session whose files the command uses.
+// fileSessionArg is the argument that selects the session whose files the command uses.
 type fileSessionArg struct {
 	Session string `arg:"" help:"ID of the session."`
 }

@@ -17,7 +17,7 @@ type sessionsCommands struct {
 	Close     sessionsCloseCommand     `cmd:"" help:"End a session, and delete its variables and files."`
 }
 
-// sessionFlags are the settings of a new session.
+// sessionFlags are the flags with the settings of a new session.
 type sessionFlags struct {
 	Language string        `env:"-" default:"python" help:"Language of a new session: python, javascript or typescript."`
 	Idle     time.Duration `env:"-" help:"Time after which an unused new session ends (default: a setting of the server)."`
@@ -99,7 +99,7 @@ func (c *sessionsOpenCommand) Run() error {
 	return err
 }
 
-// sessionArg selects a session.
+// sessionArg is the argument that selects a session.
 type sessionArg struct {
 	ID string `arg:"" help:"ID of the session."`
 }

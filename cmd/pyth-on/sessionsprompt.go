@@ -36,7 +36,7 @@ func (c *sessionsPromptCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	// SIGINT only interrupts a run. The other signals end the command.
+	// SIGINT only interrupts a run. Other stop signals end the command.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	session, err := c.session(ctx, server)
@@ -53,10 +53,11 @@ func (c *sessionsPromptCommand) Run() error {
 	return err
 }
 
-// closeTimeout is the maximum time to close a session at the end of the prompt.
+// closeTimeout is the maximum time for closing the session when the prompt ends.
 const closeTimeout = 10 * time.Second
 
-// session returns the session that the flags select, or opens a new session.
+// session returns the session that the flags select. If the flags select no session, it
+// opens a new session.
 func (c *sessionsPromptCommand) session(ctx context.Context, server *client.Client) (*client.Session, error) {
 	if c.ID != "" {
 		return server.Session(ctx, c.ID)
@@ -108,8 +109,8 @@ func (p *prompt) loop(ctx context.Context) error {
 	}
 }
 
-// read returns the next complete statement. At the end of the input it returns the
-// remaining lines and io.EOF. It returns early if the context ends.
+// read returns the next complete statement. At the end of the input, it returns the
+// remaining lines and io.EOF. If the context ends, it returns immediately.
 func (p *prompt) read(ctx context.Context) (string, error) {
 	var lines strings.Builder
 	for mark := ">>> "; ; mark = "... " {
@@ -129,8 +130,8 @@ func (p *prompt) read(ctx context.Context) (string, error) {
 
 // run runs the code and prints its output and values. SIGINT interrupts the run.
 func (p *prompt) run(ctx context.Context, code string, interrupts <-chan os.Signal) error {
-	// Discard a SIGINT that arrived at the idle prompt. It must not interrupt this
-	// statement.
+	// Discard a SIGINT that arrived while no statement was running. Such a signal must
+	// not interrupt this statement.
 	select {
 	case <-interrupts:
 	default:
@@ -141,8 +142,8 @@ func (p *prompt) run(ctx context.Context, code string, interrupts <-chan os.Sign
 		for {
 			select {
 			case <-interrupts:
-				// Ignore the error: if the session has ended, the stream of events
-				// reports the end.
+				// Ignore the error. If the session has ended, the event stream reports
+				// the end.
 				_ = p.session.Interrupt(ctx)
 			case <-done:
 				return
@@ -171,7 +172,8 @@ func (p *prompt) run(ctx context.Context, code string, interrupts <-chan os.Sign
 	return nil
 }
 
-// ended reports an unusual end of a run. It returns an error if the session has ended.
+// ended prints a message if a run ended because of a limit, a signal or an interrupt.
+// It returns an error if the session has ended.
 func (*prompt) ended(run *client.ExecuteResponse) error {
 	switch {
 	case run.SessionEnded:

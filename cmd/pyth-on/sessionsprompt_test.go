@@ -16,9 +16,9 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// newTestPrompt returns a prompt with a session of a test server. The server calls the
-// function "during" in each run. The channel receives a value when the server receives
-// an interrupt.
+// newTestPrompt returns a prompt with a session on a fake server. The server calls the
+// function "during" in each run. When the server receives an interrupt, it sends a
+// value to the channel "interrupted".
 func newTestPrompt(t *testing.T, during func(interrupted <-chan struct{})) *prompt {
 	t.Helper()
 	interrupted := make(chan struct{}, 8)

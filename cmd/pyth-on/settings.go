@@ -13,9 +13,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/settings"
 )
 
-// Tags of flags. Flags of a server or worker are settings, unless they have the tag
-// "action". The tag "reload" marks settings that a running server can change. The tag
-// "unit" is the unit of an integer.
+// These are tags of flags. A flag of a server or worker is a setting, unless it has the
+// tag "action". The tag "reload" marks a setting that a running server can change. The
+// tag "unit" contains the unit of an integer.
 const (
 	actionTag = "action"
 	reloadTag = "reload"
@@ -33,7 +33,7 @@ func settingsOf(command *kong.Node) []*kong.Flag {
 	return flags
 }
 
-// allSettings returns the flags of a server and of a worker that are settings.
+// allSettings returns all flags of a server and of a worker that are settings.
 func allSettings(app *kong.Node) []*kong.Flag {
 	var flags []*kong.Flag
 	for _, name := range []string{"serve", "worker"} {
@@ -51,7 +51,7 @@ func commandNamed(app *kong.Node, name string) *kong.Node {
 	return app.Children[i]
 }
 
-// define returns the description of the setting that the flag sets.
+// define returns the description of a setting. The flag sets this setting.
 func define(flag *kong.Flag) settings.Definition {
 	d := settings.Definition{
 		Name: flag.Name, Variables: flag.Envs, Kind: kindOf(flag), Default: flag.Default, Unit: flag.Tag.Get(unitTag),
@@ -87,8 +87,9 @@ func kindOf(flag *kong.Flag) settings.Kind {
 	return settings.Text
 }
 
-// The function "current" returns the values of the command's settings, and the source
-// of each value. Secrets in URLs are masked. The command line must already be parsed.
+// The function "current" returns the values of the command's settings, and where each
+// value comes from. It masks secrets in URLs. Parse the command line before you call
+// this function.
 func current(context *kong.Context, file *settingsFile) []settings.Setting {
 	var list []settings.Setting
 	for _, flag := range settingsOf(context.Selected()) {
@@ -116,8 +117,8 @@ func originOf(context *kong.Context, file *settingsFile, flag *kong.Flag) (origi
 	return settings.FromDefault, ""
 }
 
-// variableOf returns the name of the environment variable that sets the flag; "" if no
-// variable is set.
+// variableOf returns the name of the environment variable that sets the flag. It
+// returns "" if no variable sets the flag.
 func variableOf(flag *kong.Flag) string {
 	for _, name := range flag.Envs {
 		if _, ok := os.LookupEnv(name); ok {
@@ -127,8 +128,8 @@ func variableOf(flag *kong.Flag) string {
 	return ""
 }
 
-// secretVariables returns the settings that are secrets in environment variables. They
-// have no flags.
+// secretVariables returns the settings that contain secrets. Only environment variables
+// can set them, and they have no flags.
 func secretVariables() []settings.Setting {
 	var list []settings.Setting
 	for _, name := range serverSecrets() {

@@ -34,7 +34,7 @@ func (*settingsShowCommand) Help() string {
 		"Passwords in URLs are masked."
 }
 
-// Run prints the settings that the given command line selects.
+// Run prints the settings that the given command line would use.
 func (c *settingsShowCommand) Run(parent *parsed) error {
 	if c.Running {
 		ctx, stop := untilSignal()
@@ -85,7 +85,8 @@ func printSettings(list []settings.Setting, asJSON bool) error {
 	return w.Flush()
 }
 
-// runningSettings returns the settings of the server that uses the data directory.
+// runningSettings returns the settings of the running server that uses the data
+// directory.
 func runningSettings(ctx context.Context, dataDir string) (list []settings.Setting, err error) {
 	err = throughControl(dataDir, "pyth-on settings show", func(c *adminClient) error {
 		return c.do(ctx, http.MethodGet, "/settings", nil, &list)
@@ -105,13 +106,13 @@ func (settingsExampleCommand) Run(p *parsed) error {
 
 type settingsReferenceCommand struct{}
 
-// Run prints the reference of all settings as tables.
+// Run prints a reference of all settings in tables.
 func (settingsReferenceCommand) Run(p *parsed) error {
 	return settings.WriteReference(os.Stdout, sections(p.context.Model.Node))
 }
 
-// sections returns the settings of a server, and then the settings that only a worker
-// has.
+// sections returns the settings of a server, followed by the settings that only workers
+// have.
 func sections(app *kong.Node) []settings.Section {
 	serve := settings.Section{Title: "Settings of a server"}
 	for _, flag := range settingsOf(commandNamed(app, "serve")) {
@@ -128,8 +129,8 @@ func sections(app *kong.Node) []settings.Section {
 	return []settings.Section{serve, worker}
 }
 
-// The type "parsed" is a parsed command line with the settings from the environment and
-// the file.
+// The type "parsed" contains a parsed command line, and the settings from the
+// environment and the settings file.
 type parsed struct {
 	args    []string
 	root    *commands
@@ -138,7 +139,7 @@ type parsed struct {
 	file    *settingsFile
 }
 
-// parse parses the command line. If it returns an error, the result can still contain a
+// parse parses the command line. Even if it returns an error, the result can contain a
 // parser and the settings file.
 func parse(args []string) (*parsed, error) {
 	p := &parsed{args: args, root: new(commands), file: new(settingsFile)}

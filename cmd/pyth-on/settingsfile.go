@@ -13,19 +13,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/settings"
 )
 
-// defaultSettingsFile is the settings file of commands that use the data of a server,
-// if --config is not set and the file exists.
+// defaultSettingsFile is the path of the default settings file. Commands that use a
+// server's data read this file if --config is not set and the file exists.
 const defaultSettingsFile = "/etc/pyth-on/pyth-on.toml"
 
-// noSettingsFile is the value of --config that selects no file.
+// noSettingsFile is the value of --config that means "no settings file".
 const noSettingsFile = "off"
 
-// settingsFile is a kong.Resolver that takes the values of flags from the settings
-// file. Flags and environment variables override the file.
+// settingsFile is a kong.Resolver that returns the values of flags from the settings
+// file. Flags on the command line and environment variables override these values.
 type settingsFile struct {
 	// file is nil if the command uses no settings file.
 	file *settings.File
-	// texts contains the values in the file, by the name of the flag.
+	// texts contains the values in the settings file, by the name of the flag.
 	texts map[string]string
 }
 
@@ -80,8 +80,8 @@ func settingsPath(context *kong.Context, command *kong.Node) (string, error) {
 			return path, nil
 		}
 	}
-	// Commands without a data directory, for example run, do not depend on the settings
-	// of a server.
+	// Commands without a data directory, for example `run`, do not use the settings of
+	// a server. So they do not read the settings file.
 	if !slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "data-dir" }) {
 		return "", nil
 	}
@@ -92,14 +92,14 @@ func settingsPath(context *kong.Context, command *kong.Node) (string, error) {
 	return defaultSettingsFile, err
 }
 
-// isSetting reports whether the flag of a command has the same name and variables as a
-// setting in "all".
+// isSetting reports whether the list "all" contains a setting with the same name and
+// the same variables as the flag.
 func isSetting(flag *kong.Flag, all []*kong.Flag) bool {
 	return slices.ContainsFunc(all, func(s *kong.Flag) bool { return s.Name == flag.Name && slices.Equal(s.Envs, flag.Envs) })
 }
 
-// text returns the value of the flag in the settings file, as text. It returns an error
-// if the flag cannot have this value.
+// text returns the text that the settings file contains for the flag. It returns an
+// error if this text is not a valid value of the flag.
 func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	d := define(flag)
 	text, err := f.file.Text(&d)
@@ -107,13 +107,14 @@ func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 		return "", err
 	}
 	// If a flag of the type existingfile is already marked as set, Kong returns an
-	// empty value for it. So remove the mark while Kong parses the value.
+	// empty value for this flag. So remove the mark while Kong parses the value.
 	set := flag.Set
 	flag.Set = false
 	defer func() { flag.Set = set }()
 	target := reflect.New(flag.Target.Type()).Elem()
 	if err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), target); err != nil {
-		// The error begins with the name of the flag.
+		// The error text of Kong begins with "--" and the name of the flag. The
+		// settings file contains names without "--".
 		return "", f.file.Errorf(flag.Name, "%s", strings.TrimPrefix(err.Error(), "--"))
 	}
 	if flag.Name == "database" && settings.Mask(text) != text {
@@ -122,7 +123,7 @@ func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	return text, nil
 }
 
-// The method "sets" reports whether the file sets the flag.
+// The method "sets" reports whether the settings file contains a value for the flag.
 func (f *settingsFile) sets(flag *kong.Flag) bool {
 	_, ok := f.texts[flag.Name]
 	return ok

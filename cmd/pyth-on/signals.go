@@ -8,22 +8,24 @@ import (
 	"syscall"
 )
 
-// untilSignal returns a context that ends with SIGINT, SIGTERM or SIGHUP.
+// untilSignal returns a context that ends when SIGINT, SIGTERM or SIGHUP arrives.
 func untilSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
-// untilStopSignal returns a context that ends with SIGINT or SIGTERM.
+// untilStopSignal returns a context that ends when SIGINT or SIGTERM arrives.
 func untilStopSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// handleSignals calls the function "reload" when SIGHUP arrives. It logs and ignores
-// SIGUSR1 and SIGUSR2, which make other servers rotate logs. The result "stop" is a
-// function that restores the default actions.
+// handleSignals calls the function "reload" when SIGHUP arrives. It logs SIGUSR1 and
+// SIGUSR2, but does nothing else, because operators use these signals to rotate the
+// logs of other servers. The result "stop" is a function that restores the default
+// actions of the signals.
 //
-// The server also ignores SIGPIPE, but without a log message. By default, SIGPIPE
-// would end the server when the reader of its log closes the pipe.
+// The server also ignores SIGPIPE, but writes no log message. The kernel sends SIGPIPE
+// if the process that reads the log has closed the pipe. By default, this signal would
+// end the server.
 func handleSignals(logger *slog.Logger, reload func()) (stop func()) {
 	received := make(chan os.Signal, 8)
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
@@ -37,7 +39,7 @@ func handleSignals(logger *slog.Logger, reload func()) (stop func()) {
 			case syscall.SIGUSR2:
 				logger.Warn("signal ignored: the server does not use this signal", "signal", "SIGUSR2")
 			}
-			// Do not log SIGPIPE, because writing the log line could cause the next
+			// Do not log SIGPIPE, because each write to the closed log causes another
 			// SIGPIPE.
 		}
 	}()

@@ -14,13 +14,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// newServerMark is the name of a file in the data directory. The first start of a
-// server creates the file, and removes it when the server's keys are stored. If the
-// first start is killed, the next start finds the file. Then the next start knows that
+// newServerMark is the name of a file in the data directory. At its first start, a
+// server creates this file. The server removes the file after it has stored its keys.
+// If the first start is killed, the file still exists. Then the next start knows that
 // the server is still new.
 const newServerMark = "new-server"
 
-// storeFlags are the flags of commands that may create the database.
+// storeFlags are the flags of commands that can create the database.
 type storeFlags struct {
 	databaseFlags
 	rootKeyFlags
@@ -28,20 +28,20 @@ type storeFlags struct {
 	NewDatabase bool `help:"Start with a new database even if the data directory has the root key or other data of an earlier database. The accounts of the earlier database are lost."`
 }
 
-// accountStore holds the open database, and the vault that encrypts secrets in the
-// database.
+// accountStore contains the open database and the vault that encrypts the secrets in
+// the database.
 type accountStore struct {
 	pyth.Store
 	vault *vault.Vault
-	// mark is the path of the file newServerMark.
+	// mark is the path of the file with the name newServerMark.
 	mark string
-	// description describes the PostgreSQL database for the log. It is "" if the
-	// database is an SQLite database.
+	// description describes the PostgreSQL database for the log. It is "" for an SQLite
+	// database.
 	description string
 }
 
-// onWriteFailure sets the function to call if a write fails because of the disk or
-// of the PostgreSQL server.
+// onWriteFailure sets a function. The store calls this function if a write fails
+// because of the disk or the PostgreSQL server.
 func (s *accountStore) onWriteFailure(f func()) {
 	switch store := s.Store.(type) {
 	case *sqlite.Store:
@@ -51,9 +51,9 @@ func (s *accountStore) onWriteFailure(f func()) {
 	}
 }
 
-// openStore opens the database and the root key of a server. For a new server it
-// creates a database and a root key. If an earlier database is missing, openStore
-// returns an error, because a new database would hide the loss of the accounts.
+// openStore opens the database and the root key of a server. For a new server, it
+// creates both. If an earlier database is missing, openStore returns an error. A new
+// database would hide that the accounts are lost.
 func (f *storeFlags) openStore(ctx context.Context, dataDir string) (*accountStore, error) {
 	url, err := f.url()
 	if err != nil {
@@ -119,7 +119,8 @@ func (f *storeFlags) openSQLite(ctx context.Context, dataDir string) (_ *account
 		return nil, err
 	}
 	// Call markNew before SQLite opens the database. SQLite creates a missing file and
-	// removes the write-ahead log of an earlier database.
+	// removes the write-ahead log of an earlier database. After that, markNew could not
+	// find the earlier database.
 	if absent {
 		if err := f.markNew(dataDir, mark, "the data directory "+dataDir, "has no database", restore); err != nil {
 			return nil, err
@@ -152,8 +153,8 @@ func (f *storeFlags) openSQLite(ctx context.Context, dataDir string) (_ *account
 	return &accountStore{Store: store, vault: vault.New(keeper, store), mark: mark}, nil
 }
 
-// removeMark removes the file newServerMark. Call it when the keys of the server are
-// stored. After this call, a start with an empty database fails.
+// removeMark removes the file newServerMark. Call removeMark after the keys of the
+// server are stored. From then on, the server cannot start with an empty database.
 func (s *accountStore) removeMark() error {
 	if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -161,12 +162,12 @@ func (s *accountStore) removeMark() error {
 	return nil
 }
 
-// restore is the hint in errors about a missing SQLite database.
+// restore is the hint in error messages about a missing SQLite database.
 const restore = "restore " + databaseName + " from a backup"
 
 // markNew creates the file newServerMark. If there is evidence of an earlier database,
-// it returns an error instead. This error contains the other parameters: an object, its
-// state, for example "is empty", and a hint.
+// markNew returns an error instead. The other parameters are parts of the error
+// message: an object, the state of the object (for example "is empty"), and a hint.
 func (f *storeFlags) markNew(dataDir, mark, object, state, advice string) error {
 	if _, err := os.Stat(mark); err == nil {
 		return nil // The first start was interrupted.
@@ -183,8 +184,8 @@ func (f *storeFlags) markNew(dataDir, mark, object, state, advice string) error 
 	return made.Close()
 }
 
-// evidence describes a sign of an earlier database, as text for an error message. It
-// returns "" if it finds no sign.
+// evidence searches for a sign that the server had an earlier database. It returns a
+// description of the sign for an error message, or "" if there is no sign.
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "it contains the root key " + path
@@ -193,8 +194,8 @@ func (f *storeFlags) evidence(dataDir string) string {
 	if _, err := os.Stat(f.path(dataDir)); err != nil && !given {
 		return ""
 	}
-	// A root key that is not in the data directory may belong to a new server. So look
-	// for other evidence.
+	// A root key outside the data directory may belong to a new server. So look for
+	// other signs of an earlier server.
 	for _, name := range []string{"run", "packages"} {
 		if _, err := os.Stat(filepath.Join(dataDir, name)); err == nil {
 			return "a server used it before"
@@ -216,8 +217,8 @@ func (f *storeFlags) rootKeyInDataDir(dataDir string) string {
 	return path
 }
 
-// optionsWithoutAccounts describes how to start without the earlier accounts, for an
-// error message.
+// optionsWithoutAccounts describes how to start the server without the earlier
+// accounts. Error messages contain this description.
 func (f *storeFlags) optionsWithoutAccounts(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "removing " + path + " (or passing --new-database, which keeps this file)"

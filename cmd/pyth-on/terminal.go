@@ -16,13 +16,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
-// jsonFlag selects the output as JSON.
+// jsonFlag is the flag that selects JSON as the output format.
 type jsonFlag struct {
 	JSON bool `name:"json" env:"-" help:"Print the result as JSON."`
 }
 
-// printRows prints a table with a header. Cells can have any text, because the function
-// replaces characters that could control the terminal.
+// printRows prints a table with a header. The cells can contain any text, because
+// printRows replaces characters that could control the terminal.
 func printRows(header string, rows [][]string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, header)
@@ -36,7 +36,8 @@ func printRows(header string, rows [][]string) error {
 	return w.Flush()
 }
 
-// localTime formats a time for a table; "" for the zero time.
+// localTime formats a time in the local time zone for a table. It returns "" for the
+// zero time.
 func localTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -44,8 +45,9 @@ func localTime(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// colour returns the text with escape sequences for a colour, if the file is a terminal
-// and NO_COLOR is not set. The parameter "code" is the parameter of SGR (ECMA-48).
+// colour adds escape sequences for a colour to the text. If the file is not a terminal
+// or NO_COLOR is set, it returns the text unchanged. The parameter "code" is the number
+// of the colour in the SGR sequence (ECMA-48).
 func colour(f *os.File, code, text string) string {
 	if os.Getenv("NO_COLOR") != "" || !isatty.IsTerminal(f.Fd()) {
 		return text
@@ -53,9 +55,9 @@ func colour(f *os.File, code, text string) string {
 	return "\033[" + code + "m" + text + "\033[0m"
 }
 
-// waiting prints the name of a step on a terminal if the step takes longer than
-// progressDelay. The caller must call the function "stop" before it prints other
-// output.
+// waiting prints the name of a step on the terminal if the step takes longer than
+// progressDelay. The caller must call the function "stop" before the caller prints
+// other output.
 func waiting(step string) (stop func()) {
 	if !isatty.IsTerminal(os.Stderr.Fd()) {
 		return func() {}
@@ -84,9 +86,10 @@ func waiting(step string) (stop func()) {
 	}
 }
 
-// askSecret reads a line without echo from the terminal. Without a terminal it reads
-// one line of standard input. Further input stays in the reader. A secret cannot be an
-// argument, because all users of the machine can read the arguments of a process.
+// askSecret asks for a secret on the terminal and reads one line without echo. Without
+// a terminal, it reads one line from standard input and leaves the other lines in the
+// reader. A secret cannot be an argument, because all users of the machine can read the
+// arguments of a process.
 func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (string, error) {
 	var line string
 	var err error
@@ -106,8 +109,9 @@ func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (stri
 	return line, err
 }
 
-// cleanLines replaces unprintable characters, except line ends and tabs. The text may come
-// from a server or from another user's program, and must not control the terminal.
+// cleanLines replaces unprintable characters, except line ends and tabs. The text may
+// come from a server or from another user's program. Such a text must not control the
+// terminal.
 func cleanLines(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || printable.Rune(r) {

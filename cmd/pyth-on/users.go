@@ -36,7 +36,7 @@ type usersCommands struct {
 
 const usersPath = "/api/v1/admin/users"
 
-// quotaNames are the names of the limits of a user in the API.
+// quotaNames are the names that the API uses for the limits of a user.
 var quotaNames = []string{"executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay", "storageBytes", "generateTokensPerDay", "sessions"}
 
 // cliUser contains the fields of an account that the commands print.
@@ -66,13 +66,14 @@ func (u *cliUser) print(w io.Writer) error {
 	return err
 }
 
-// userArg selects an account.
+// userArg is the argument that selects an account.
 type userArg struct {
 	User string `arg:"" placeholder:"USER" help:"E-mail address or ID of the account."`
 	JSON bool   `name:"json" env:"-" help:"Print the result as JSON."`
 }
 
-// find returns the account that the argument selects, and its JSON.
+// find returns the account that the argument selects. It also returns the JSON of the
+// account.
 func (a *userArg) find(ctx context.Context, c *adminClient) (*cliUser, json.RawMessage, error) {
 	all, err := c.list(ctx, usersPath, url.Values{"q": {a.User}})
 	if err != nil {
@@ -90,7 +91,7 @@ func (a *userArg) find(ctx context.Context, c *adminClient) (*cliUser, json.RawM
 	return nil, nil, fmt.Errorf("no account has the e-mail address or ID %s; `pyth-on users list` shows all accounts", a.User)
 }
 
-// change sends a change of the account and prints the result.
+// change sends changes of an account to the server and prints the changed account.
 func (a *userArg) change(f *adminFlags, command string, body any) error {
 	ctx, stop := untilSignal()
 	defer stop()
@@ -106,7 +107,8 @@ func (a *userArg) change(f *adminFlags, command string, body any) error {
 		if a.JSON {
 			return printJSON(changed)
 		}
-		// Decode into a new value, because a map would keep limits that were removed.
+		// Decode into a new value. The old value has a map of limits, and decoding into
+		// this map would keep limits that were removed.
 		u = new(cliUser)
 		if err := json.Unmarshal(changed, u); err != nil {
 			return err
@@ -233,8 +235,8 @@ func (r *resetLink) write(email string) error {
 	return err
 }
 
-// The function "absolute" adds an example address to a link that is only a path,
-// because the command does not know the address of the server.
+// The function "absolute" adds an example address to a link that has only a path. The
+// command does not know the real address of the server.
 func absolute(link string) string {
 	if strings.HasPrefix(link, api.AccountPath) {
 		return "https://YOUR-SERVER" + link
@@ -389,7 +391,7 @@ func (c *usersDeleteCommand) Run() error {
 	})
 }
 
-// confirm asks whether to delete the account, unless --yes is set.
+// confirm asks the user whether to delete the account. It asks nothing if --yes is set.
 func (c *usersDeleteCommand) confirm(ctx context.Context, u *cliUser) error {
 	if c.Yes {
 		return nil

@@ -96,9 +96,11 @@ func (c *workerCommand) Run(p *parsed) (err error) {
 	return c.drain(w, stop, logger)
 }
 
-// drain waits for running programs to end, at most for the time DrainTimeout.
+// drain waits until the running programs have ended. It waits no longer than
+// DrainTimeout.
 func (c *workerCommand) drain(w *app.Worker, stop func(), logger *slog.Logger) error {
-	// After signalWindow, a second signal ends the process at once.
+	// A second stop signal ends the process at once if it arrives after the time
+	// signalWindow.
 	time.AfterFunc(signalWindow, stop)
 	logger.Info("stopping: waiting for running programs", logging.Milliseconds("timeout", c.DrainTimeout))
 	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)

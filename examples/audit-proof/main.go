@@ -1,10 +1,10 @@
-// Command audit-proof checks the response of GET /api/v1/audit/{id}/proof. It does
-// not trust the server, and it uses only the standard library.
+// Command audit-proof verifies the response of GET /api/v1/audit/{id}/proof. The
+// command does not trust the server. It uses only the standard library of Go.
 //
 //	curl -sS $URL/api/v1/audit/$ID/proof -H "x-api-key: $KEY" | audit-proof "$VERIFIER_KEY"
 //
-// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for it once.
-// Do not read it from the server that you check.
+// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for this key
+// once. Do not get the key from the server that you want to check.
 package main
 
 import (
@@ -43,15 +43,15 @@ func main() {
 }
 
 // check verifies the proof. The hashes must lead from the record to the root of the
-// tree, and the key must have signed the root.
+// tree, and the root must have a valid signature of the key.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {
 		return io.ErrUnexpectedEOF
 	}
-	// The key has the form name+hash+base64(1, public key) (C2SP signed-note). A
-	// signature line has the form "— name base64(hash, signature)". The signature is
-	// for the text above the line.
+	// The key has the form name+hash+base64(1, public key), as in the C2SP
+	// specification "signed-note". A signature line has the form "— name base64(hash,
+	// signature)". The signature signs the text above the signature lines.
 	parts := strings.SplitN(key, "+", 3)
 	if len(parts) != 3 {
 		return errors.New("VERIFIER_KEY is not a verifier key: use the output of `pyth-on audit key`")

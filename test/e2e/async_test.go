@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// asyncHeader returns the headers of a request for an asynchronous run.
+// asyncHeader returns the headers of a request that starts an asynchronous run.
 func (a *account) asyncHeader() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Prefer": {"wait=1, Respond-Async"}}
 }
 
-// enqueue starts an asynchronous run and returns its record.
+// enqueue starts an asynchronous run and returns the record of the run.
 func (a *account) enqueue(t testing.TB, request object) *record {
 	t.Helper()
 	r := new(record)
@@ -26,7 +26,7 @@ func (a *account) enqueue(t testing.TB, request object) *record {
 	return r
 }
 
-// wait waits until the run has ended, and returns its record.
+// wait waits until the run has ended, and returns the record of the run.
 func (a *account) wait(t testing.TB, id string) *record {
 	t.Helper()
 	for {
@@ -84,8 +84,9 @@ func TestExecuteRespondsAsync(t *testing.T) {
 	}
 }
 
-// TestExecuteKeepsQueuedRuns kills a server with queued runs. The database must not
-// contain code in plain text. Each run must start later.
+// TestExecuteKeepsQueuedRuns kills a server that has queued runs. The database must not
+// contain the code of these runs in plain text. After the next start of the server,
+// each queued run must start.
 func TestExecuteKeepsQueuedRuns(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-queued-5b1f"
@@ -165,8 +166,8 @@ func TestServersShareAsyncRuns(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	// A server must be able to cancel a run of the other server, even a synchronous
-	// run.
+	// The two servers share a database. Each server must be able to cancel runs of the
+	// other server, even synchronous runs.
 	long := object{"code": "import time\ntime.sleep(100)", "labels": []string{"long"}}
 	a.enqueue(t, long)
 	result := make(chan *execution, 1)
@@ -187,8 +188,8 @@ func TestServersShareAsyncRuns(t *testing.T) {
 	if e := <-result; e.Status != "canceled" {
 		t.Errorf("the synchronous run ended as %s", e.Status)
 	}
-	// After a server was killed, another server must run the queued runs that the
-	// killed server had claimed (reserved for itself).
+	// A server claims queued runs, which reserves these runs for this server. If the
+	// server is killed, another server must execute the claimed runs.
 	blockers := []string{a.enqueue(t, long).ID, a.enqueue(t, long).ID, a.enqueue(t, long).ID, a.enqueue(t, long).ID}
 	_ = blockers
 	waiting := a.enqueue(t, object{"code": "print('after')"}).ID

@@ -25,8 +25,8 @@ var apiAttacks = []attack{
 		before := s.peakMemoryBytes(t)
 		header := http.Header{"X-Api-Key": {a.APIKey}}
 		huge := io.MultiReader(strings.NewReader(`{"code": "`), io.LimitReader(endlessBlanks{}, 1<<30))
-		// The server can close the connection before it has received the whole body,
-		// so an error is allowed.
+		// The request may fail, because the server can close the connection before it
+		// has received the whole body.
 		if res, err := s.tryCall(t.Context(), header, "POST", "/api/v1/execute", huge); err == nil {
 			res.refused(t, 413, "too_large")
 		}
@@ -57,8 +57,8 @@ var apiAttacks = []attack{
 				if err != nil {
 					t.Error(err)
 				} else if res.status != 200 {
-					// The server can refuse a login whose password hash would have
-					// to wait too long.
+					// The server can refuse a login if the computation of the password
+					// hash would have to wait too long.
 					res.refused(t, 503, "overloaded")
 				}
 			})
@@ -107,8 +107,8 @@ var apiAttacks = []attack{
 				t.Errorf("the log contains %.12s…", secret)
 			}
 		}
-		// The audit log must not contain credentials, even if a caller puts them into a
-		// path or a user agent.
+		// The audit log must not contain credentials, even if a caller puts the
+		// credentials into a path or a user agent.
 		s.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
 		entries, _ := runAudit(t, s.data, "export")
 		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
@@ -154,7 +154,7 @@ var apiAttacks = []attack{
 				t.Errorf("%s: %d %s", name, res.status, res.body)
 			}
 		}
-		// The header is larger than the server allows. The server can refuse the
+		// The header is larger than the server's limit. The server can refuse the
 		// request or close the connection.
 		if res, err := s.tryCall(t.Context(), http.Header{"Authorization": {"Bearer " + strings.Repeat(".", mib)}}, "GET", "/api/v1/keys", nil); err == nil && (res.status < 400 || res.status > 499) {
 			t.Errorf("a megabyte of dots: %d", res.status)
@@ -168,17 +168,18 @@ var apiAttacks = []attack{
 		}
 		var first, retried authResponse
 		refresh(a.RefreshToken, "mine").want(t, 200, &first)
-		// Simulate a lost answer: the same client uses the same token again.
+		// Simulate a client that has not received the answer: the same client uses the
+		// same refresh token again.
 		refresh(a.RefreshToken, "mine").want(t, 200, &retried)
 		if first.RefreshToken == retried.RefreshToken || retried.RefreshToken == a.RefreshToken {
 			t.Error("the same refresh token was returned twice")
 		}
-		// If a client with another user agent uses the token, the server must revoke all
-		// tokens of this login.
+		// If a client with another user agent uses the same refresh token, the server
+		// must revoke all tokens of this login.
 		refresh(a.RefreshToken, "another").refused(t, 401, "invalid_credentials")
 		refresh(first.RefreshToken, "mine").refused(t, 401, "invalid_credentials")
 		refresh(retried.RefreshToken, "mine").refused(t, 401, "invalid_credentials")
-		// The user's other logins must stay valid.
+		// Other logins of the same user must stay valid.
 		var again authResponse
 		s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, &again)
 		refresh(again.RefreshToken, "mine").want(t, 200, nil)

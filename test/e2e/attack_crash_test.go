@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// killCount returns how often to kill the server. The environment variable
-// CRASH_KILLS overrides the default.
+// killCount returns how often the test kills the server. The environment variable
+// CRASH_KILLS overrides the default number.
 func killCount(t testing.TB) int {
 	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
 		return must(strconv.Atoi(text))(t)
@@ -22,8 +22,8 @@ func killCount(t testing.TB) int {
 }
 
 // TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at random times
-// while clients store secrets. Afterwards, the secrets and the audit log must contain
-// each acknowledged write.
+// while clients store secrets. After the next start, the database and the audit log
+// must contain each write that the server has acknowledged.
 func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -34,9 +34,9 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// The variable "stored" has one map for each writer. The map contains the last
-	// number that was written to each secret. The number is negative if the server did
-	// not acknowledge the write. The variable "requests" lists the IDs of the
+	// The slice "stored" contains a map for each writer. The map contains the last
+	// number that the writer wrote to each secret. If the server did not acknowledge
+	// this write, the number is negative. The slice "requests" contains the IDs of the
 	// acknowledged requests of each writer.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
@@ -55,7 +55,8 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// It is unknown whether the server stored this write before it was killed.
+						// The request failed. The test cannot know whether the server
+						// stored this write before the server was killed.
 						stored[i][name] = -next[i]
 						return
 					}
@@ -102,8 +103,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 		for n, line := range strings.Fields(x.Stdout) {
 			got := must(strconv.Atoi(line))(t)
 			want := stored[i][fmt.Sprintf("S%d", n)]
-			// If the last write was not acknowledged, the secret can have the value
-			// of this write or of an earlier write.
+			// If the server did not acknowledge the last write, the secret can have the
+			// value of this write or of an earlier write.
 			if want > 0 && got != want || want < 0 && got > -want {
 				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
 			}
@@ -117,8 +118,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 	}
 }
 
-// auditedRequests returns the IDs of the requests that stored a secret according to
-// the audit log.
+// auditedRequests returns the IDs of all requests that stored a secret. It reads these
+// IDs from the audit log.
 func (a *account) auditedRequests(t testing.TB) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}

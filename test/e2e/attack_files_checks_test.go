@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// refusesPathsOutside sends requests with input files outside the working directory
-// or with unclean paths. The server must refuse them.
+// refusesPathsOutside sends requests whose input files have forbidden paths, for
+// example outside the working directory or not normalized. The server must refuse these
+// requests.
 func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	t.Helper()
 	for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {
@@ -19,9 +20,9 @@ func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	}
 }
 
-// refusesContradictions sends requests with conflicting input files: two files with
-// the same path, a path below another file, or the path of the program. The server
-// must refuse them.
+// refusesContradictions sends requests with conflicting input files. Two files have the
+// same path, one path is below another file, or a file has the path of the program. The
+// server must refuse these requests.
 func (s *server) refusesContradictions(t *testing.T, a *account, request object, program string) {
 	t.Helper()
 	for _, paths := range [][]string{{"d", "d/f"}, {"d/f", "d"}, {"x", "x"}, {program, "y"}} {
@@ -34,7 +35,8 @@ func (s *server) refusesContradictions(t *testing.T, a *account, request object,
 	}
 }
 
-// checkLinksSkipped checks that the answer contains the file "real" and no links.
+// checkLinksSkipped checks that the answer contains the file "real", but none of the
+// links.
 func checkLinksSkipped(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -48,8 +50,8 @@ func checkLinksSkipped(t *testing.T, x *execution) {
 	}
 }
 
-// checkSpecialFilesSkipped checks that the answer lists a FIFO and a socket as
-// skipped, and does not mention a directory.
+// checkSpecialFilesSkipped checks that the answer lists a FIFO and a socket as skipped.
+// The answer must not mention a directory.
 func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -64,8 +66,8 @@ func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 }
 
 // checkDeceptiveNames checks that the answer skips files whose names could deceive a
-// reader, for example with a line break. The answer must contain files with unusual
-// but harmless names.
+// reader, for example names with a line break. The answer must contain files whose
+// names are unusual but harmless.
 func checkDeceptiveNames(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -84,8 +86,8 @@ func checkDeceptiveNames(t *testing.T, x *execution) {
 	}
 }
 
-// checkLinkedFilesCounted checks that each hard link counts as a separate file
-// towards the limits.
+// checkLinkedFilesCounted checks that the limits for output files count each hard link
+// as a separate file.
 func checkLinkedFilesCounted(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -98,9 +100,8 @@ func checkLinkedFilesCounted(t *testing.T, x *execution) {
 	}
 }
 
-// checkHonest checks the result of programs that replace files by links while the
-// server collects the files. The answer may only contain the content of the real
-// files.
+// checkHonest checks the output files of a program that replaces files by links while
+// the server collects them. The answer may only contain the content of the real files.
 func checkHonest(t *testing.T, x *execution) {
 	t.Helper()
 	for _, f := range x.Files {

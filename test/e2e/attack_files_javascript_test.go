@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// javaScriptFileAttacks repeats fileAttacks with Node programs.
+// javaScriptFileAttacks contains the attacks of fileAttacks as Node programs.
 var javaScriptFileAttacks = []attack{
 	{"061_input_paths_for_node_stay_inside", func(t *testing.T, s *server, a *account) {
 		s.refusesPathsOutside(t, a, javaScriptRequest("1", nil))

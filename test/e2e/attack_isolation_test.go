@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// syscallPrelude is the first part of Python programs that make raw system calls.
+// syscallPrelude is the beginning of Python programs that make raw system calls.
 const syscallPrelude = `
 import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -28,7 +28,7 @@ var isolationAttacks = []attack{
 		a.execute(t, object{
 			"code": "import os, sys\nprint([p for p in sys.argv[1:] if os.path.lexists(p)])", "args": secrets,
 		}).prints(t, "[]\n")
-		// The lists of mounts must not show a path of the host.
+		// The lists of mounts in /proc must not contain a path of the host.
 		x := a.execute(t, object{"code": "print(open('/proc/self/mountinfo').read(), open('/proc/mounts').read(), open('/proc/cmdline').read() if __import__('os').path.exists('/proc/cmdline') else '')"})
 		if x.ends(t, "succeeded"); strings.Contains(x.Stdout, s.data) || strings.Contains(x.Stdout, s.host().data) {
 			t.Error(x)
@@ -134,9 +134,10 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 	programAttack("044_no_descriptor_is_inherited", object{
 		"code": "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    try: print(fd, os.readlink('/proc/self/fd/' + fd).split(':')[0])\n    except OSError: pass",
 	}, func(t *testing.T, x *execution) {
-		// The program must have only its standard streams. The interpreter closes
-		// main.py before the program runs. listdir closes its own descriptor before
-		// readlink, so the program does not print this descriptor.
+		// The program must have only its standard streams as open files. The
+		// interpreter closes main.py before the program runs. listdir closes its own
+		// descriptor before the program calls readlink, so the program does not print
+		// this descriptor.
 		if x.ends(t, "succeeded"); x.Stdout != "0 pipe\n1 pipe\n2 pipe\n" {
 			t.Error(x)
 		}

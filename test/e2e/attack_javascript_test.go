@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// javaScriptRequest returns a request that runs the code. It adds the fields of the
-// parameter "more" to the request.
+// javaScriptRequest returns a request that runs the code with Node. It also adds the
+// fields in the parameter "more" to the request.
 func javaScriptRequest(code string, more object) object {
 	request := object{"language": "javascript", "code": code}
 	for name, value := range more {
@@ -16,7 +16,8 @@ func javaScriptRequest(code string, more object) object {
 	return request
 }
 
-// fillDiskProgramNode returns a program that writes to the file until a write fails.
+// fillDiskProgramNode returns a Node program that writes to the file at path until a
+// write fails.
 func fillDiskProgramNode(path string) string {
 	return fmt.Sprintf(`
 const fs = require('fs');

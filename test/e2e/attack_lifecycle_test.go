@@ -67,8 +67,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 `,
 		"outputFiles": []string{"first", "second"},
 	}, func(t *testing.T, x *execution) {
-		// A process changes the files "first" and "second" all the time. The answer
-		// must contain the state of the two files at the same moment.
+		// A process of the program changes the files "first" and "second" all the time.
+		// The answer must contain the contents that both files had at the same moment.
 		var first, second int
 		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
 		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)
@@ -128,9 +128,9 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}, checkStdout("EPERM\nEPERM\nEPERM\n")),
 }
 
-// ownServerAttacks contains attacks that start a separate server with the default
-// isolation. These attacks do not depend on the user and the isolation of the other
-// attacks, so only TestAttack runs them.
+// ownServerAttacks contains attacks that start a separate server. Their result does not
+// depend on the user and the isolation of the server of the other attacks. So only
+// TestAttack runs these attacks.
 var ownServerAttacks = []attack{
 	{"033_a_client_that_goes_away_frees_its_place_at_once", func(t *testing.T, _ *server, _ *account) {
 		s := startServer(t, "--max-running=1", "--max-queued=0")
@@ -169,7 +169,7 @@ var ownServerAttacks = []attack{
 	}},
 }
 
-// forEachInParallel calls f for each number from 0 to n-1, with four calls in
+// forEachInParallel calls f for each number from 0 to n-1. It makes four calls in
 // parallel.
 func forEachInParallel(n int, f func(int)) {
 	var wg sync.WaitGroup
@@ -189,8 +189,8 @@ func forEachInParallel(n int, f func(int)) {
 }
 
 // killAndRestart kills a server while it runs programs and boots sandboxes. Then it
-// starts a server in the same data directory. The new server must remove everything
-// that the killed server has left on the host.
+// starts a new server in the same data directory. The new server must remove all
+// processes, cgroups and files that the killed server has left on the host.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	s := startServerIn(t, data, attr, defaultStock...)

@@ -26,8 +26,8 @@ func TestAttackPackages(t *testing.T) {
 	s := startServer(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
-	// The function "refused" sends a change that the server must refuse. The user's
-	// package list must stay the same.
+	// The function "refused" tries to change the packages of the user. The server must
+	// refuse the change, and the user's package list must stay the same.
 	refused := func(t *testing.T, status int, code string, packages ...string) *problem {
 		t.Helper()
 		p := s.call(t, a, "PUT", packagesPath, object{"packages": packages}).refused(t, status, code)
@@ -114,7 +114,8 @@ func TestAttackPackages(t *testing.T) {
 		for i := range 9000 {
 			many[fmt.Sprintf("many/m%d.py", i)] = ""
 		}
-		// Empty files also count towards the size limit: each takes at least one block.
+		// Empty files also count towards the size limit, because each file takes at
+		// least one block.
 		x.add(t, wheel{Name: "many", Version: "1", Files: many})
 		s.call(t, a, "PUT", packagesPath, object{"packages": []string{"many"}}).refused(t, 409, "unsatisfiable")
 		for i := range 3 {
@@ -137,8 +138,8 @@ func TestAttackPackages(t *testing.T) {
 		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
 		b.setPackages(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
-		// User b installs a package that hangs when the interpreter starts. Only runs
-		// of this user may hang, until their time-out.
+		// User b installs a package that hangs when the interpreter starts. Runs of
+		// this user hang until their time-out, but runs of other users must not hang.
 		b.setPackages(t, "evil-hang").want(t, "evil-hang 1")
 		b.execute(t, object{"code": "print(1)", "timeoutMs": 500}).ends(t, "timed_out")
 		a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
@@ -153,7 +154,8 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("89 scripts of npm's packages", func(t *testing.T) {
 		b := s.register(t)
-		// The postinstall script of core-js prints text. The server must not run it.
+		// The package core-js has a postinstall script. The server must not run this
+		// script.
 		var l packageList
 		s.call(t, b, "PUT", packagesPath, object{"language": "javascript", "packages": []string{"core-js@3.30.0"}}).want(t, 200, &l)
 		l.want(t, "core-js 3.30.0")
@@ -161,13 +163,13 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("90 content that differs from the index", func(t *testing.T) {
 		b := s.register(t)
-		// The index announces a hash that differs from the wheel's hash.
+		// The package index announces a wrong hash of the wheel.
 		lie := wheel{Name: "liar", Version: "1", Files: map[string]string{"liar.py": "VALUE = 1\n"}}
 		x.Set(func() { x.Hashes[lie.Filename()] = strings.Repeat("ab", 32) })
 		x.add(t, lie)
 		s.call(t, b, "PUT", packagesPath, object{"packages": []string{"liar"}}).refused(t, 502, "index_unavailable")
-		// The index replaces a wheel after user b has installed it. User c must get the
-		// new content, and user b must keep the old content.
+		// The package index replaces the wheel after user b has installed it. User c
+		// must get the new content. User b must keep the old content.
 		one := wheel{Name: "twin", Version: "1", Files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
 		x.add(t, one)
 		b.setPackages(t, "twin").want(t, "twin 1")
@@ -177,8 +179,8 @@ func TestAttackPackages(t *testing.T) {
 		c.setPackages(t, "twin").want(t, "twin 1")
 		b.run(t, "import twin\nprint(twin.VALUE)").prints(t, "first\n")
 		c.run(t, "import twin\nprint(twin.VALUE)").prints(t, "second\n")
-		// If a downloaded file on the server's disk is damaged, the server must download
-		// it again.
+		// If a downloaded file is damaged on the server's disk, the server must
+		// download the file again.
 		for _, f := range must(filepath.Glob(filepath.Join(s.data, "packages", "downloads", "*")))(t) {
 			if !strings.HasSuffix(f, ".metadata") {
 				if err := os.WriteFile(f, []byte("damaged"), 0o600); err != nil {
@@ -230,8 +232,8 @@ func TestAttackPackages(t *testing.T) {
 		close(done)
 		all.Wait()
 		b.run(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "2 2\n")
-		// The open session must keep the packages that the user had when the session
-		// was opened.
+		// An open session must keep the packages that the user had when the session was
+		// opened.
 		in.runCode(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
 	})
 }

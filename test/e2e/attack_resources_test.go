@@ -136,8 +136,8 @@ except OSError:
 `,
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
-		// 500 pipes hold at least 31 MiB. The run must exceed its memory limit, or the
-		// measured memory must include the pipes.
+		// 500 pipes hold at least 31 MiB. So the run must exceed its memory limit, or
+		// the measured memory must include the memory of the pipes.
 		if x.Status != "out_of_memory" && x.Usage.MemoryPeakBytes < 30*mib {
 			t.Error(x)
 		}
@@ -191,7 +191,8 @@ except OSError:
 		}
 	}),
 	programAttack("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
-		// The C library's regular expression parser recurses for each parenthesis.
+		// The C library parses regular expressions recursively. So many parentheses
+		// overflow the stack.
 		"code": "import ctypes\nctypes.CDLL(None).regcomp(ctypes.create_string_buffer(256), b'(' * 10_000_000, 1)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
@@ -221,8 +222,9 @@ except OSError as e:
 `, path)
 }
 
-// floodAttack returns an attack with endless output. stdout and stderr say which
-// streams the program floods. The server's memory must not grow with the output.
+// floodAttack returns an attack with endless output. The parameters stdout and stderr
+// say to which streams the program writes. The server's memory must not grow with the
+// output.
 func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
 	return func(t *testing.T, s *server, a *account) {
 		before := s.peakMemoryBytes(t)
@@ -244,8 +246,8 @@ func (s *server) peakMemoryBytes(t testing.TB) int {
 	return s.memoryBytes(t, "VmHWM:")
 }
 
-// memoryBytes returns a field of /proc/PID/status of the server, in bytes. See
-// proc(5).
+// memoryBytes returns a field of the server's file /proc/PID/status, in bytes (see
+// proc(5)).
 func (s *server) memoryBytes(t testing.TB, name string) int {
 	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)

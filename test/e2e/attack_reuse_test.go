@@ -15,7 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// leaveCanary is a program that writes a text to as many places as possible.
+// leaveCanary is a program that leaves a text in as many places as possible, for
+// example in files and in memory.
 const leaveCanary = `
 import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
 canary = sys.argv[1]
@@ -40,8 +41,9 @@ except OSError: pass
 os._exit(0)
 `
 
-// findCanary is a program that searches for a text and prints where it found it. It
-// gets the text in two parts, so that it does not find its own arguments.
+// findCanary is a program that searches for a text and prints where it found the text.
+// The text is split into two arguments, because otherwise the program would find the
+// text in its own arguments.
 const findCanary = `
 import ctypes, os, socket, sys
 canary = (sys.argv[1] + sys.argv[2]).encode()
@@ -80,12 +82,13 @@ for size in (4096, 65536, 1 << 20, 16 << 20):
 print(found)
 `
 
-// randomSources is a program that prints random values. Then it prints values that
-// depend on the interpreter: the hash of a string, and an address.
+// randomSources is a program that prints random values. Then it prints two values that
+// depend on the interpreter: the hash of a string, and the address of an object.
 const randomSources = `import os, random, secrets, ssl, uuid
 print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), ssl.RAND_bytes(8).hex(), 'interpreter', hash('x'), id(object()))`
 
-// reuseAttacks contains attacks that search the sandbox for data of earlier runs.
+// reuseAttacks contains attacks that search the sandbox for data of earlier runs in the
+// same sandbox.
 var reuseAttacks = []attack{
 	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
@@ -107,7 +110,8 @@ var reuseAttacks = []attack{
 		if x.ends(t, "timed_out"); x.Usage.WallMs > 40_000 {
 			t.Error(x)
 		}
-		// Continue the stopped sandboxes, since later attacks need them.
+		// The test has stopped the sandboxes with SIGSTOP. Continue them, because later
+		// attacks need them.
 		for _, pid := range before {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
@@ -123,8 +127,8 @@ var reuseAttacks = []attack{
 	{"058_runs_do_not_share_randomness", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
 		b.isolation = a.isolation
-		// Runs of one user can share an interpreter, unless each run gets a new
-		// sandbox.
+		// Runs of one user can share an interpreter, unless the server boots a new
+		// sandbox for each run.
 		shared := a.isolation != "execution"
 		seen := make(map[string]int)
 		for i := range 12 {
@@ -162,15 +166,16 @@ var reuseAttacks = []attack{
 	{"112_what_a_program_does_to_node_the_next_run_never_sees", attackNode},
 }
 
-// overloadAttacks contains an attack that starts a separate server as root. Its result
-// depends on the isolation of the other attacks, but not on their user.
+// overloadAttacks contains an attack that starts a separate server as root. The result
+// of the attack depends on the isolation, but not on the user of the server of the
+// other attacks.
 var overloadAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
 // requireNoCanary runs leaveCanary with the first account and then findCanary with the
-// second account. It repeats this more often than there are warm sandboxes, so that the
-// server must reuse sandboxes.
+// second account. The number of repetitions is larger than the number of warm
+// sandboxes, so the server must reuse sandboxes.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	rounds := 3*defaultWarm + 1
@@ -184,9 +189,9 @@ func requireNoCanary(t *testing.T, leaves, looks *account) {
 	}
 }
 
-// interpreterAttacks are names of spoilers (programs that change their interpreter).
-// These spoilers write to memory or to the checkpoint in unusual ways, or end in an
-// unusual way.
+// interpreterAttacks contains names of spoilers (programs that change their
+// interpreter). These spoilers change memory or the checkpoint in unusual ways, or they
+// end in an unusual way.
 var interpreterAttacks = []string{
 	"code_through_the_memory_file", "memory_file_of_a_thread", "child_with_shared_memory_and_files", "thread_that_outlives_main",
 	"signal_handler_that_writes_memory_at_the_end", "timer_that_expires_after_the_end", "advice_of_the_checkpoint",
@@ -195,17 +200,17 @@ var interpreterAttacks = []string{
 	"write_to_own_memory", "calls_of_the_agent_and_of_hooks",
 }
 
-// nodeAttacks are names of spoilers for Node, in the order of interpreterAttacks. The
-// list is shorter, because JavaScript cannot map memory over other memory, lock files
-// or install a system call filter.
+// nodeAttacks contains names of spoilers (programs that change their interpreter) for
+// Node. There are fewer than for Python, because JavaScript cannot map memory over
+// other memory, lock files or install a system call filter.
 var nodeAttacks = []string{
 	"code_through_the_memory_file", "memory_written_by_a_child", "worker_computes", "signals_at_the_end", "call_of_the_hook",
 	"exit_while_a_thread_forks", "child_that_cannot_start", "library_outside_of_the_image", "flags_of_standard_streams",
 }
 
-// attackInterpreter runs the programs in interpreterAttacks. After each program, the
-// probe, which prints the state of its interpreter, must have the same output as
-// before.
+// attackInterpreter runs the programs in interpreterAttacks. After each program, it
+// runs the probe, which prints the state of its interpreter. The output of the probe
+// must always be the same.
 func attackInterpreter(t *testing.T, _ *server, a *account) {
 	var all []spoiler
 	for _, sp := range spoilers(t) {
@@ -219,7 +224,9 @@ func attackInterpreter(t *testing.T, _ *server, a *account) {
 	attackAndLook(t, a, all, func() string { return withoutMaps(a.execute(t, probe(t)).ends(t, "succeeded").Stdout) })
 }
 
-// attackNode is like attackInterpreter, but for Node.
+// attackNode runs the Node programs in nodeAttacks. After each program, it runs a
+// probe, which prints the state of its interpreter. The output of the probe must always
+// be the same.
 func attackNode(t *testing.T, _ *server, a *account) {
 	var all []spoiler
 	for _, file := range must(txtar.ParseFile("testdata/rollback/spoilers_javascript.txtar"))(t).Files {
@@ -234,8 +241,8 @@ func attackNode(t *testing.T, _ *server, a *account) {
 	attackAndLook(t, a, all, func() string { return a.execute(t, look).ends(t, "succeeded").Stdout })
 }
 
-// attackAndLook runs the attacks. After each attack, the function "look" must return
-// the same text as before.
+// attackAndLook runs the attacks. It calls the function "look" before the first attack
+// and after each attack. The function must always return the same text.
 func attackAndLook(t *testing.T, a *account, attacks []spoiler, look func() string) {
 	t.Helper()
 	if a.needsShortAttacks() {
@@ -251,7 +258,7 @@ func attackAndLook(t *testing.T, a *account, attacks []spoiler, look func() stri
 }
 
 // attackByOverload sends ten times as many requests as the server can run. It checks
-// the answers to the accepted and the refused requests.
+// the answers to accepted requests and to refused requests.
 func attackByOverload(t *testing.T, _ *server, a *account) {
 	s := startServer(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
 	b := s.register(t)
@@ -285,7 +292,7 @@ func attackByOverload(t *testing.T, _ *server, a *account) {
 	if grown := s.peakMemoryBytes(t) - before; grown > 64*mib {
 		t.Errorf("the server's memory grew by %d MiB", grown/mib)
 	}
-	// A server without free capacity must still be healthy.
+	// A server that has no free capacity must still report that it is healthy.
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, nil)
 	b.run(t, "print(42)").prints(t, "42\n")
 }

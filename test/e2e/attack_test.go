@@ -6,18 +6,18 @@ import (
 )
 
 // attack is a hostile program or request. The attacks of a test share one server,
-// since no attack may affect the next one.
+// because no attack may affect later attacks.
 type attack struct {
 	name string
 	try  func(t *testing.T, s *server, a *account)
 }
 
-// exclusiveAttack is locked during an attack that uses all processors. Two such
-// attacks in parallel would exceed their time limits.
+// exclusiveAttack is locked during an attack that uses all processors. Two such attacks
+// at the same time would exceed their time limits.
 var exclusiveAttack sync.Mutex
 
-// exclusive returns an attack that does not run in parallel with other exclusive
-// attacks.
+// exclusive wraps an attack, so that it does not run at the same time as other
+// exclusive attacks.
 func exclusive(a attack) attack {
 	return attack{a.name, func(t *testing.T, s *server, as *account) {
 		exclusiveAttack.Lock()
@@ -33,14 +33,14 @@ func programAttacks() [][]attack {
 	}
 }
 
-// attacksUnlessShort returns all groups of attacks on programs. With -short, it
-// returns only the given groups.
+// attacksUnlessShort returns all groups of program attacks. With -short, it returns
+// only the given groups.
 //
-// The four TestAttack functions in this file combine two settings: the isolation and
-// the server's user. Even with -short, the first and the last of these tests run all
-// attacks. The first and the last test differ in the isolation and in the user, so
-// each attack runs with each value of each setting. With -short, the second and the
-// third test run only the groups that depend on the combination.
+// Four tests in this file combine two settings of the server: the isolation and the
+// user. Even with -short, the first and the last test run all attacks. These two tests
+// differ in both settings. So each attack runs with each value of each setting. With
+// -short, the second and the third test run only the attacks that depend on the
+// combination of the settings.
 func attacksUnlessShort(groups ...[]attack) [][]attack {
 	if testing.Short() {
 		return groups
@@ -48,10 +48,9 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 	return programAttacks()
 }
 
-// TestAttack runs all attacks on one server. Each subtest has the name of an attack,
-// which begins with a number. After each attack, the test checks that the server has
-// freed its resources. With -short, the other tests check the resources only after
-// each group of attacks.
+// TestAttack runs all attacks on one server. Each attack is a subtest. After each
+// attack, the test checks that the server has freed its resources. With -short, the
+// other tests check the resources only after each group of attacks.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
@@ -59,16 +58,15 @@ func TestAttack(t *testing.T) {
 }
 
 // TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short, it
-// runs only two groups: attacks on the reuse of sandboxes, and attacks by overload.
+// runs only two groups of attacks: reuse of sandboxes, and overload.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
 	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), append(attacksUnlessShort(reuseAttacks), overloadAttacks)...)
 }
 
-// TestAttackAsOrdinaryUser runs the server without root. Such a server has cgroups
-// only if they are delegated to its user. Without cgroups, it enforces limits in
-// another way. So with -short, the test runs only the attacks on resources and on
-// reuse.
+// TestAttackAsOrdinaryUser runs the server without root. Such a server often has no
+// cgroups, and then it enforces limits in another way. So with -short, the test runs
+// only the attacks on resources and on the reuse of sandboxes.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -81,11 +79,11 @@ func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// runAttacks runs the groups of attacks with the given isolation, or with the
-// default if isolation is "". After each group, it checks that the server runs
-// programs and has freed its resources. If settlesEach is true, it also checks this
-// after each attack. With the default isolation, the next attack uses the same
-// sandbox. So in this case, a program always runs between two attacks.
+// runAttacks runs the groups of attacks with the given isolation. If isolation is "",
+// it uses the default. After each group, it checks that the server still runs programs
+// and has freed its resources. If settlesEach is true, it also checks this after each
+// attack. With the default isolation, a normal program runs between two attacks,
+// because both attacks use the same sandbox.
 func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
@@ -110,8 +108,8 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// needsShortAttacks reports whether attacks must use fewer repetitions. This is the
-// case with -short if each run boots a sandbox, because a boot is slow.
+// needsShortAttacks reports whether attacks must use fewer repetitions. It returns true
+// with -short if each run boots a new sandbox, because a boot is slow.
 func (a *account) needsShortAttacks() bool { return testing.Short() && a.isolation == "execution" }
 
 func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {

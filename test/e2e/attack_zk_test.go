@@ -28,8 +28,8 @@ func uniqueText(t testing.TB, name string) string {
 }
 
 // findText is a program that searches /proc, all files and its own memory for texts.
-// It gets each text in two halves, so that it does not find the text in its
-// arguments.
+// Each text is split into two arguments, because otherwise the program would find the
+// text in its own arguments.
 const findText = `
 import os, sys
 texts = [(sys.argv[i] + sys.argv[i + 1]).encode() for i in range(1, len(sys.argv), 2)]
@@ -58,8 +58,9 @@ for root, dirs, names in os.walk('/'):
         except OSError: pass
 `
 
-// findInMemory is a program that searches its own memory for a text. It gets the
-// text in two halves and never joins them, so that it does not find itself.
+// findInMemory is a program that searches its own memory for a text. The text is split
+// into two halves. The program never joins the halves, because otherwise it would find
+// its own copy of the text.
 const findInMemory = `
 import sys
 found = set()
@@ -80,7 +81,8 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
                 i = block.find(half, i + 1)
 `
 
-// splitTexts splits each text into two halves, as arguments for findText.
+// splitTexts splits each text into two halves. The halves are arguments for the program
+// findText.
 func splitTexts(texts ...string) []string {
 	var parts []string
 	for _, text := range texts {
@@ -111,14 +113,15 @@ var zkAttacks = []attack{
 			ctx, cancel := context.WithCancel(t.Context())
 			opens["timeoutMs"] = 250_000
 			a.startEncrypted(ctx, t, "waits", opens)
-			// During the run, search in other sandboxes of the same user and of another user.
+			// While the encrypted program is running, search in other sandboxes of the
+			// same user and of another user.
 			a.execute(t, look).prints(t, "[]\n")
 			b.execute(t, look).prints(t, "[]\n")
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 		}
-		// After the run, search in all sandboxes of the user. One of these sandboxes
-		// has run the encrypted program.
+		// After the run has ended, search in all sandboxes of the user. One of these
+		// sandboxes has run the encrypted program.
 		for range 4 {
 			a.execute(t, look).prints(t, "[]\n")
 		}
@@ -147,8 +150,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		// The server must refuse the program even if the column bound_name is also
-		// changed.
+		// The server must also refuse the program if an attacker has changed the column
+		// bound_name.
 		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
@@ -166,9 +169,9 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// The server never gets a sealed password in clear, so the test with a sealed
-		// password also searches the server's memory. This test must run first: in the
-		// other test, the server gets the master password.
+		// With a sealed password, the server never knows the password. So the test also
+		// searches the server's memory. The case "sealed" must come first, because in
+		// the case "master" the server receives the password.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
@@ -209,8 +212,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 }
 
-// startEncrypted starts a stored program and returns after its first output. The
-// program runs until ctx ends.
+// startEncrypted starts an encrypted program that the server has stored, and returns
+// after the first output. The program runs until ctx ends.
 func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
 	x := a.openStreamAt(ctx, t, "/api/v1/zk/execute/"+name, a.withIsolation(request))
@@ -224,8 +227,8 @@ func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string,
 	}
 }
 
-// openDatabase opens the database of the server. The function "number" changes the
-// placeholders ? in a statement to those of the database.
+// openDatabase opens the database of the server. The result "number" is a function that
+// adapts the placeholders "?" in an SQL statement to the kind of database.
 func (s *server) openDatabase(t testing.TB) (db *sql.DB, number func(string) string) {
 	t.Helper()
 	if url := databases.of(s.data); url != "" {
@@ -260,13 +263,14 @@ func (s *server) queryRow(t testing.TB, into any, query string, args ...any) {
 	}
 }
 
-// indexOfContained returns the index of the first text that content contains, or -1.
+// indexOfContained returns the index of the first text that occurs in "content". It
+// returns -1 if none occurs.
 func indexOfContained(content []byte, texts []string) int {
 	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// requireNoProcessShows checks that the command lines, environments and names of all
-// processes contain none of the texts.
+// requireNoProcessShows checks the command lines, environments and names of all
+// processes. None of the given texts may occur there.
 func requireNoProcessShows(t testing.TB, texts []string) {
 	t.Helper()
 	looked := 0
@@ -287,8 +291,8 @@ func requireNoProcessShows(t testing.TB, texts []string) {
 	}
 }
 
-// requireNoFileContains checks that no file below dir contains one of the texts. It
-// skips files that have not changed since the given time.
+// requireNoFileContains checks the files below dir that have changed since the given
+// time. No file may contain one of the given texts.
 func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []string) {
 	t.Helper()
 	const most = 256 * mib
@@ -311,8 +315,8 @@ func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []st
 	})
 }
 
-// requireNoMemoryContains checks that the writable memory of the process contains
-// none of the texts.
+// requireNoMemoryContains checks the writable memory of the process. The memory may
+// contain none of the given texts.
 func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -329,8 +333,8 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// A text can begin in this block and end in the next one. So also read the
-			// beginning of the next block.
+			// A text can begin in this block and end in the next block. So also read
+			// the beginning of the next block.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)
 			if err != nil && n == 0 {

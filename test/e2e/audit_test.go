@@ -25,7 +25,8 @@ type auditEntry struct {
 	Details                                        map[string]any
 }
 
-// auditLog returns the account's audit log entries for the query, newest first.
+// auditLog returns the entries of the account's audit log that match the query. The
+// newest entry is first.
 func (a *account) auditLog(t testing.TB, query string) (entries []auditEntry) {
 	t.Helper()
 	for cursor := ""; ; {
@@ -81,8 +82,8 @@ func TestAuditListsActionsOfAccount(t *testing.T) {
 	}
 }
 
-// TestAuditProofIsCheckedByExample checks the proof of an entry with
-// examples/audit-proof.
+// TestAuditProofIsCheckedByExample verifies the proof of an audit log entry with the
+// program examples/audit-proof.
 func TestAuditProofIsCheckedByExample(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -131,8 +132,8 @@ func TestAuditProofIsCheckedByExample(t *testing.T) {
 	}
 }
 
-// runAudit runs `pyth-on audit` on a data directory and returns its output. failed
-// is true if the exit code is 1.
+// runAudit runs `pyth-on audit` on a data directory and returns the output. The result
+// "failed" is true if the exit code is 1.
 func runAudit(t *testing.T, data string, args ...string) (out string, failed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"audit", args[0], "--data-dir=" + data}, args[1:]...)...)
@@ -223,8 +224,8 @@ func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint("more", i)}).want(t, 201, nil)
 	}
 	s.stop(t)
-	// Simulate an attacker who has the signing key: another server with this key writes
-	// a complete new log.
+	// Simulate an attacker who knows the signing key. A second server with the same key
+	// writes a complete new audit log.
 	forged := newDataDir(t)
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)

@@ -17,17 +17,18 @@ import (
 // documentedOperation is an operation of the OpenAPI document that needs credentials.
 type documentedOperation struct {
 	method, path string
-	// statuses contains the documented status codes. fields contains the names of all
-	// fields of the request body, at any depth of the schema.
+	// statuses contains the documented status codes of the operation. fields contains
+	// the names of all fields in the request body, including nested fields.
 	statuses, fields []string
 	query            []string
 	mediaType        string
 	example          any
-	// json is true if the operation returns only JSON.
+	// json is true if all answers of the operation are JSON.
 	json bool
 }
 
-// The method "deletes" returns 1 if the operation deletes an object, otherwise 0.
+// The method "deletes" returns 1 if the operation deletes an object, and otherwise 0.
+// It is a sort key.
 func (op *documentedOperation) deletes() int {
 	if op.method == http.MethodDelete {
 		return 1
@@ -35,9 +36,9 @@ func (op *documentedOperation) deletes() int {
 	return 0
 }
 
-// authorizationTest has two users of one server. The owner has an object of each kind.
-// The other user has no objects. Objects of both users can have the same name, for
-// example secrets.
+// authorizationTest contains two users of one server. The owner has one object of each
+// kind. The other user has no objects. Some objects, for example secrets, have names
+// that both users can use.
 type authorizationTest struct {
 	server       *server
 	owner, other *account
@@ -47,10 +48,10 @@ type authorizationTest struct {
 	operations   []documentedOperation
 }
 
-// TestOperationsRefuseObjectsOfOtherUsers reads the operations from the OpenAPI
-// document, so that a new operation cannot be forgotten. For each path parameter, the
-// owner has a real object. The other user gets the same answer for this object as for
-// an absent object. The owner's object stays as it is.
+// TestOperationsRefuseObjectsOfOtherUsers tests all operations of the OpenAPI document,
+// so it also tests new operations. The other user calls each operation for an object of
+// the owner. The answer must be the same as for an absent object, and the owner's
+// object must not change.
 func TestOperationsRefuseObjectsOfOtherUsers(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -84,8 +85,8 @@ func TestOperationsRefuseObjectsOfOtherUsers(t *testing.T) {
 	t.Run("the objects are real", func(t *testing.T) { a.requireReal(t, paths) })
 }
 
-// createAdmin creates an account of an administrator. The account has an API key and no
-// token.
+// createAdmin creates the account of an administrator. The result has an API key, but
+// no token.
 func (s *server) createAdmin(t *testing.T) *account {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "users", "create", "admin@example.org", "--admin", "--json", "--data-dir="+s.data)
@@ -97,8 +98,9 @@ func (s *server) createAdmin(t *testing.T) *account {
 	return a
 }
 
-// readDocument reads the operations that need credentials. Operations that delete an
-// object are at the end. Of these, the operations with the longest paths are first.
+// readDocument reads all operations that need credentials from the OpenAPI document. It
+// sorts operations that delete objects to the end. Among these operations, longer paths
+// come first.
 func (a *authorizationTest) readDocument(t *testing.T) {
 	t.Helper()
 	var document object
@@ -141,8 +143,8 @@ func (a *authorizationTest) readDocument(t *testing.T) {
 	}
 }
 
-// resolveIn returns the object of the document to which n refers. If n has no $ref,
-// resolveIn returns n.
+// resolveIn follows the $ref of the object n in the OpenAPI document and returns the
+// target. If n has no $ref, resolveIn returns n.
 func resolveIn(document, n object) object {
 	ref, ok := n["$ref"].(string)
 	if !ok {
@@ -155,7 +157,7 @@ func resolveIn(document, n object) object {
 	return found
 }
 
-// fieldsOf returns the names of the properties of a schema and of the schemas in it.
+// fieldsOf returns the names of the properties of a schema and of all nested schemas.
 func fieldsOf(document object, schema any) (names []string) {
 	switch n := schema.(type) {
 	case object:
@@ -174,8 +176,8 @@ func fieldsOf(document object, schema any) (names []string) {
 	return names
 }
 
-// ownersPaths creates the owner's objects. For each path of the document with
-// parameters, it returns the path of these objects.
+// ownersPaths creates the owner's objects. It returns a map from each path with
+// parameters to the path of the owner's object.
 func (a *authorizationTest) ownersPaths(t *testing.T) map[string]string {
 	t.Helper()
 	paths := map[string]string{}
@@ -191,8 +193,8 @@ func (a *authorizationTest) ownersPaths(t *testing.T) map[string]string {
 	return paths
 }
 
-// The method "fill" replaces the parameters of a path by objects of the owner. The map
-// "objects" contains the objects that exist already.
+// The method "fill" replaces the parameters of a path by IDs or names of the owner's
+// objects. The map "objects" contains the objects that already exist.
 func (a *authorizationTest) fill(t *testing.T, path string, objects map[string]string) string {
 	t.Helper()
 	var filled strings.Builder
@@ -216,9 +218,9 @@ func (a *authorizationTest) fill(t *testing.T, path string, objects map[string]s
 	return filled.String()
 }
 
-// producers returns the functions that create an object for the last parameter of a
-// path. A function gets the user and the path before the parameter. It returns the ID
-// or the name of the object.
+// producers returns functions that create objects. The key of the map is a path that
+// ends with a parameter. The function gets the user and the part of the path before
+// this parameter. It creates the object and returns its ID or name.
 func (a *authorizationTest) producers() map[string]func(t *testing.T, as *account, before string) string {
 	s := a.server
 	idOf := func(t *testing.T, answer *answer, status int) string {
@@ -291,11 +293,12 @@ func (a *authorizationTest) producers() map[string]func(t *testing.T, as *accoun
 	}
 }
 
-// send calls an operation with the example of its body. The fields in "more" replace
-// fields of the example.
+// send calls an operation with the body of the documented example. The fields in "more"
+// replace fields of the example.
 func (a *authorizationTest) send(t *testing.T, as *account, op documentedOperation, path string, more object) *answer {
 	t.Helper()
-	// A token does not change the time at which a key was last used.
+	// Use the token instead of the API key, because each use of an API key changes the
+	// time at which the key was last used.
 	header := bearerHeader(as.Token)
 	if as.Token == "" {
 		header = http.Header{"X-Api-Key": {as.APIKey}}
@@ -315,10 +318,11 @@ func (a *authorizationTest) send(t *testing.T, as *account, op documentedOperati
 	return a.server.callWithHeader(t, header, op.method, path, body)
 }
 
-// The function "absent" returns an ID or a name that no object has. The result has the
-// form of the given value.
+// The function "absent" returns an ID or a name that no object has. The result looks
+// like the given value.
 func absent(value string) string {
-	// Digits are valid in all IDs and names. IDs are too long to be equal by chance.
+	// Change the digits of the value. Digits are valid in all IDs and names, and long
+	// IDs are never equal by chance.
 	digits := strings.Map(func(r rune) rune {
 		if '1' <= r && r <= '8' {
 			return r + 1
@@ -331,8 +335,8 @@ func absent(value string) string {
 	return value + "2"
 }
 
-// sameRefusal reports whether two refusals differ only in the value that the caller
-// has sent.
+// sameRefusal reports whether two error answers are equal, except for the value that
+// the caller has sent.
 func sameRefusal(x *answer, sentX string, y *answer, sentY string) bool {
 	normalized := func(a *answer, sent string) (object, []string) {
 		var p object
@@ -348,7 +352,8 @@ func sameRefusal(x *answer, sentX string, y *answer, sentY string) bool {
 	return x.status == y.status && reflect.DeepEqual(px, py) && slices.Equal(hx, hy)
 }
 
-// requireRefused calls an operation for the owner's object as the other user.
+// requireRefused calls an operation as the other user, for an object of the owner. The
+// server must refuse the call.
 func (a *authorizationTest) requireRefused(t *testing.T, op documentedOperation, path string) {
 	t.Helper()
 	got := a.send(t, a.other, op, path, nil)
@@ -356,8 +361,8 @@ func (a *authorizationTest) requireRefused(t *testing.T, op documentedOperation,
 	case strings.HasPrefix(path, "/api/v1/admin/"):
 		got.refused(t, 403, "forbidden")
 	case !slices.Contains(op.statuses, "404"):
-		// Here, each user has separate names, so the call creates an object of the
-		// caller.
+		// This operation has no status 404, because it creates the object if the caller
+		// has none with this name.
 		if got.status != 201 {
 			t.Errorf("%s %s: got %d, want a new object: %s", op.method, op.path, got.status, got.body)
 		}
@@ -377,7 +382,7 @@ func (a *authorizationTest) requireRefused(t *testing.T, op documentedOperation,
 	}
 }
 
-// The method "values" returns the owner's IDs and names.
+// The method "values" returns the IDs and names of the owner's objects.
 func (a *authorizationTest) values(t *testing.T, paths map[string]string) []string {
 	t.Helper()
 	values := []string{a.owner.User.ID, a.owner.email}
@@ -393,14 +398,14 @@ func (a *authorizationTest) values(t *testing.T, paths map[string]string) []stri
 	return values
 }
 
-// The method "lists" returns the answers of operations that only read and return JSON.
-// It calls all such operations without path parameters.
+// The method "lists" calls all GET operations that return JSON and have no path
+// parameters. It returns their answers.
 func (a *authorizationTest) lists(t *testing.T, as *account) map[string]any {
 	t.Helper()
 	answers := map[string]any{}
 	for _, op := range a.operations {
-		// The usage counts sandboxes that the test reserves. The audit tree contains
-		// entries of all users.
+		// Ignore the usage, because it counts sandboxes that the test reserves. Ignore
+		// the audit tree, because it contains entries of all users.
 		ignored := strings.HasPrefix(op.path, "/api/v1/admin/") || strings.HasPrefix(op.path, "/api/v1/audit/") || op.path == "/api/v1/usage"
 		if op.method != "GET" || strings.Contains(op.path, "{") || !op.json || ignored {
 			continue
@@ -437,8 +442,8 @@ func (a *authorizationTest) requireNotListed(t *testing.T, paths map[string]stri
 	}
 }
 
-// requireBodiesRefused calls each operation whose body names an object. The other user
-// names an object of the owner.
+// requireBodiesRefused tests each operation that accepts an ID or a name in its body.
+// The other user sends the ID or name of an object of the owner.
 func (a *authorizationTest) requireBodiesRefused(t *testing.T, paths map[string]string) {
 	t.Helper()
 	session := strings.TrimPrefix(paths["/api/v1/sessions/{id}"], "/api/v1/sessions/")
@@ -483,14 +488,14 @@ func (a *authorizationTest) requireBodiesRefused(t *testing.T, paths map[string]
 	}
 }
 
-// requireFiltersRefused calls each list with a filter for an object. The other user
-// filters by an object of the owner.
+// requireFiltersRefused tests each list that can be filtered by an object. The other
+// user filters by an object of the owner.
 func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string]string) {
 	t.Helper()
 	last := func(path string) string { return path[strings.LastIndex(path, "/")+1:] }
 	filters := map[string]string{"sessionId": last(paths["/api/v1/sessions/{id}"]), "key": last(paths["/api/v1/keys/{id}"])}
-	// These parameters name no objects. A cursor contains the ID of an object, but only
-	// as a position.
+	// These query parameters do not name objects. A cursor contains the ID of an
+	// object, but the ID is only a position in the list.
 	others := []string{"action", "by", "cursor", "label", "language", "limit", "outcome", "q", "since", "state", "status", "until", "wait"}
 	for _, op := range a.operations {
 		for _, name := range op.query {
@@ -510,13 +515,14 @@ func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string
 	}
 }
 
-// requireReal calls all operations as the user who may call them. An answer other than
-// 404 shows that the objects existed.
+// requireReal calls all operations as a user who may call them. If the status is not
+// 404, the objects of the test really exist.
 func (a *authorizationTest) requireReal(t *testing.T, paths map[string]string) {
 	t.Helper()
 	for _, op := range a.operations {
 		path := paths[op.path]
-		// The deletion of the owner ends the test, and admins get no key for it.
+		// Skip operations without a path in the map. For example, the operation that
+		// deletes the owner's account would end the test.
 		if path == "" {
 			continue
 		}

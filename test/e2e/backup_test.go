@@ -21,7 +21,8 @@ func newRestoreDir(t *testing.T) string {
 	return filepath.Join(parent, "data")
 }
 
-// requireCommand runs a command that must succeed and print the texts.
+// requireCommand runs a command. The command must succeed, and its output must contain
+// the texts.
 func requireCommand(t *testing.T, args []string, texts ...string) string {
 	t.Helper()
 	out, err := runBinary(t, args...)
@@ -32,8 +33,8 @@ func requireCommand(t *testing.T, args []string, texts ...string) string {
 	return out
 }
 
-// requireCommandFails runs a command that must fail with an error that contains the
-// texts.
+// requireCommandFails runs a command. The command must fail, and its error message must
+// contain the texts.
 func requireCommandFails(t *testing.T, args []string, texts ...string) {
 	t.Helper()
 	out, err := runBinary(t, args...)
@@ -52,8 +53,9 @@ func requireTexts(t *testing.T, out string, texts ...string) {
 	}
 }
 
-// TestBackupMovesServerToAnotherMachine makes a backup of a busy server. It restores
-// the backup to another data directory, which has no files of the first directory.
+// TestBackupMovesServerToAnotherMachine makes a backup of a busy server. Then it
+// restores the backup to a second data directory, which contains no files of the first
+// server.
 func TestBackupMovesServerToAnotherMachine(t *testing.T) {
 	t.Parallel()
 	scheduled := filepath.Join(t.TempDir(), "scheduled")
@@ -67,7 +69,7 @@ func TestBackupMovesServerToAnotherMachine(t *testing.T) {
 		t.Fatal(out)
 	}
 
-	// The server makes the first scheduled backup at its start.
+	// The server makes the first scheduled backup when it starts.
 	var first []string
 	eventually(t, "a scheduled backup", func() bool {
 		first = must(filepath.Glob(filepath.Join(scheduled, "pyth-on-*.tar")))(t)
@@ -110,7 +112,7 @@ func TestBackupMovesServerToAnotherMachine(t *testing.T) {
 	requireCommandFails(t, []string{"restore", file, "--data-dir=" + data}, "is not empty", "nothing was restored")
 	s.stop(t)
 
-	// The other machine has the backup and the root key.
+	// Simulate another machine that has only the backup and the root key.
 	other := newRestoreDir(t)
 	requireCommand(t, []string{"restore", file, "--data-dir=" + other}, "1 accounts", "copy the root key to "+filepath.Join(other, "root.key"), "ID of the root key: [")
 	if err := linkImages(other); err != nil {
@@ -136,7 +138,7 @@ func TestBackupMovesServerToAnotherMachine(t *testing.T) {
 	testBackupOfPostgres(t, withKey, kept)
 }
 
-// writeUntil keeps writing to the audit log until the function "stop" is called. The
+// writeUntil writes to the audit log until the caller calls the function "stop". This
 // function returns the number of writes.
 func writeUntil(t *testing.T, a *account) (stop func() int) {
 	t.Helper()
@@ -161,8 +163,8 @@ func writeUntil(t *testing.T, a *account) (stop func() int) {
 	}
 }
 
-// testRestoreRefusals restores archives that the command must refuse. No database may
-// appear in the data directory.
+// testRestoreRefusals restores archives that the command must refuse. After a refused
+// restore, the data directory must contain no database.
 func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 	content := must(os.ReadFile(file))(t)
 	dir := newRestoreDir(t)
@@ -194,8 +196,8 @@ func testRestoreRefusals(t *testing.T, file, withKey string, key []byte) {
 			t.Errorf("%s exists after refused restores", name)
 		}
 	}
-	// If the directory already has a root key, this key must be the root key of the
-	// backup.
+	// If the data directory already contains a root key, it must be the same root key
+	// as in the backup.
 	if err := os.WriteFile(filepath.Join(dir, "root.key"), bytes.Repeat([]byte("w"), 32), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -222,9 +224,9 @@ func requireRowsOf(t *testing.T, path string) {
 	}
 }
 
-// testBackupOfPostgres restores a backup to PostgreSQL. Then it makes a backup of
-// PostgreSQL, and restores this second backup to SQLite. The audit log must stay the
-// same.
+// testBackupOfPostgres restores a backup to PostgreSQL. Then it makes a backup of the
+// PostgreSQL database and restores the second backup to SQLite. The audit log must stay
+// the same.
 func testBackupOfPostgres(t *testing.T, withKey, kept string) {
 	url := must(sharedCluster())(t).Database(t)
 	dir := newRestoreDir(t)

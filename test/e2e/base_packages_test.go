@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestBasePackagesReachAllUsers starts a server whose operator has chosen packages for
-// all users.
+// TestBasePackagesReachAllUsers starts a server with base packages: packages that the
+// operator installs for all users.
 func TestBasePackagesReachAllUsers(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -26,8 +26,8 @@ func TestBasePackagesReachAllUsers(t *testing.T) {
 	b.openSession(t, object{"language": "python"}).runCode(t, program).prints(t, "1 one and a half 0\n")
 	b.execute(t, object{"code": program, "isolation": "execution"}).prints(t, "1 one and a half 0\n")
 
-	// The user installs another version of one base package. The user's version counts,
-	// and the other base packages stay.
+	// The user installs another version of a base package. Programs of this user must
+	// get the user's version of this package. The other base packages must not change.
 	a.setPackages(t, "base-lib>=2", "space-two").want(t, "base-lib 2.0, space-two 1")
 	a.run(t, program).prints(t, "1 two 0\n")
 	a.run(t, "import space.two\nprint(space.two.VALUE)").prints(t, "2\n")
@@ -37,7 +37,8 @@ func TestBasePackagesReachAllUsers(t *testing.T) {
 	a.setPackages(t, "base-lib>=2").want(t, "base-lib 2.0")
 	s.stop(t)
 
-	// After a restart, the server needs no index and keeps the versions.
+	// After a restart, the server must keep the versions of the packages, and must not
+	// need the package index.
 	x.Close()
 	a.server = startServerIn(t, data, nil, flags...)
 	a.run(t, program).prints(t, "1 two 0\n")

@@ -19,7 +19,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// behaviour is everything that a user sees of a finished program.
+// behaviour contains all visible effects of a program, for example the output and the
+// exit code.
 type behaviour struct {
 	Stdout, Stderr string
 	ExitCode       int
@@ -27,12 +28,12 @@ type behaviour struct {
 }
 
 // TestExecutePythonBehavesAsOnHost runs each program of testdata/behaviour in the
-// sandbox and on the host, with the same interpreter. The results must be equal.
+// sandbox and on the host, with the same interpreter. Both results must be equal.
 //
 // Each archive in testdata/behaviour contains main.py and the other files of the
-// working directory. Some entries of an archive are not files: stdin is the standard
-// input, args has one argument per line, and env has one NAME=VALUE per line. The
-// entry sees-results sets the field seesResults.
+// working directory. Some entries of an archive are not files of the program. stdin
+// contains the standard input, args contains one argument per line, and env contains
+// one NAME=VALUE per line. The entry sees-results sets the field seesResults.
 func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
@@ -42,8 +43,8 @@ func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	compareWithHost(t, archives, pythonOnHost(t))
 }
 
-// unpackedPython unpacks Python once for all tests and returns the path of the
-// interpreter.
+// unpackedPython unpacks the embedded Python once for all tests. It returns the path of
+// the interpreter.
 var unpackedPython = sync.OnceValues(func() (string, error) {
 	outside, err := python.NewEmbeddedPythonWithTmpDir(filepath.Join(filepath.Dir(imageDir), "python"), false)
 	if err != nil {
@@ -58,9 +59,9 @@ func pythonOnHost(t *testing.T) language {
 
 type language struct{ name, file, argv0, bin string }
 
-// compareWithHost runs each program with and without rich results. With -short, it
-// runs only a quarter of the programs without rich results, because rich results are
-// the default of the API.
+// compareWithHost runs each program with and without rich results. With -short, it runs
+// only a quarter of the programs without rich results, because rich results are the
+// default of the API.
 func compareWithHost(t *testing.T, archives []string, l language) {
 	a := sharedServer(t).register(t)
 	for i, name := range archives {
@@ -83,15 +84,15 @@ func compareWithHost(t *testing.T, archives []string, l language) {
 	}
 }
 
-// programArchive is a program of testdata/behaviour with all its inputs.
+// programArchive is a program of testdata/behaviour with all its input.
 type programArchive struct {
 	language
 	path      string
 	args, env []string
 	stdin     string
-	// seesResults is true if the output of the program depends on whether the request
-	// enables rich results. For example, the program counts all objects, and Pyth-On's
-	// code for results in the interpreter adds some objects.
+	// seesResults is true if the output of the program depends on whether rich results
+	// are enabled. For example, a program that counts all objects also counts the
+	// objects of Pyth-On's code for results.
 	seesResults bool
 	files       map[string]string
 }
@@ -127,8 +128,8 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request returns the request that runs the program. If the parameter "results" is
-// true, the request enables rich results.
+// request returns the request that runs the program. The parameter "results" says
+// whether the request enables rich results.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {
@@ -167,7 +168,8 @@ var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 
 func withoutPID(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
-// hostRuns caches the behaviour of each program on the host, since two tests use it.
+// hostRuns caches the behaviour of each program on the host, because two tests need
+// this behaviour.
 var hostRuns struct {
 	mu      sync.Mutex
 	outcome map[string]func(*testing.T) behaviour
@@ -222,8 +224,8 @@ func (p *programArchive) runNewOnHost(t *testing.T) behaviour {
 		t.Fatal(err)
 	}
 	show := func(b []byte) string {
-		// The sandbox calls the working directory /work. The server replaces each invalid
-		// byte by U+FFFD.
+		// In the sandbox, the path of the working directory is /work. The server
+		// replaces each invalid byte of the output by U+FFFD.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
 	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutPID(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}

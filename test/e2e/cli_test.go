@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// commandTimeout limits the time of a command that should end. Without this limit, a
-// test would wait forever if a server starts although it must refuse to start.
+// commandTimeout is the maximum time of a command that should end. If a server starts
+// although it must refuse to start, the test fails after this time.
 const commandTimeout = 5 * time.Minute
 
 func TestCommandLineScripts(t *testing.T) {
@@ -27,8 +27,8 @@ func TestCommandLineScripts(t *testing.T) {
 	})
 }
 
-// runScripts runs each script that matches the pattern in a parallel subtest. params
-// returns the parameters of a script, without its file and its deadline.
+// runScripts runs each script that matches the pattern in a parallel subtest. The
+// function "params" returns the parameters of a script, but not its file and deadline.
 func runScripts(t *testing.T, pattern string, params func(*testing.T) testscript.Params) {
 	t.Helper()
 	scripts, err := filepath.Glob(pattern)
@@ -47,9 +47,9 @@ func runScripts(t *testing.T, pattern string, params func(*testing.T) testscript
 	}
 }
 
-// startedScript runs a script inside a test that no longer waits for other parallel
-// tests. The deadline of a script is a fixed time, which is set before the script
-// starts. If the script then waited for other tests, the deadline could pass.
+// startedScript runs a script immediately in the current test. Otherwise the script
+// would first wait for other parallel tests. Its deadline is already set, so the
+// deadline could pass while the script waits.
 type startedScript struct{ *testing.T }
 
 func (s startedScript) Parallel()                            {}

@@ -19,7 +19,8 @@ type object = map[string]any
 type account struct {
 	server *server
 	email  string
-	// The field "isolation" is added to requests that run programs, unless it is "".
+	// If the field "isolation" is not "", it is added to each request that runs a
+	// program.
 	isolation string
 	authResponse
 }
@@ -48,8 +49,8 @@ type answer struct {
 	body   []byte
 }
 
-// The method "want" checks the status code. If the given variable is not nil, the JSON
-// body is decoded into it.
+// The method "want" checks the status code. If "into" is not nil, the method decodes
+// the JSON body into this variable.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {
@@ -63,7 +64,7 @@ func (a *answer) want(t testing.TB, status int, into any) *answer {
 	return a
 }
 
-// problem is an error answer (schema Error of the API).
+// problem is an error answer of the API (the schema Error).
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int
@@ -80,8 +81,8 @@ func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	return p
 }
 
-// call sends a request and returns the answer. It uses the account's API key, or no
-// credentials if the account is nil.
+// call sends a request and returns the answer. It sends the account's API key. If the
+// account is nil, it sends no credentials.
 func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
 	t.Helper()
 	header := http.Header{}
@@ -100,8 +101,8 @@ func (s *server) callWithHeader(t testing.TB, header http.Header, method, path s
 	return a
 }
 
-// tryCall sends a request with the given headers. If the request fails, it returns
-// an error and does not fail the test.
+// tryCall sends a request with the given headers. If the request fails, the test does
+// not fail, and tryCall returns an error.
 func (s *server) tryCall(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
 	var reader io.Reader
 	switch b := body.(type) {
@@ -169,8 +170,8 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// withIsolation adds the account's isolation to the request. If the request already has
-// an isolation, it stays unchanged.
+// withIsolation adds the account's isolation to the request. If the request already
+// contains an isolation, withIsolation does not change the request.
 func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request
@@ -185,8 +186,8 @@ func (a *account) run(t testing.TB, code string) *execution {
 	return a.execute(t, object{"code": code})
 }
 
-// The method "ends" checks the status of a run. It also checks that the exit code is
-// possible with this status.
+// The method "ends" checks the status of a run. It also checks that a run with this
+// status can have this exit code.
 func (x *execution) ends(t testing.TB, status string) *execution {
 	t.Helper()
 	if x.Status != status {
@@ -216,8 +217,8 @@ func (x *execution) String() string {
 		x.Status, code, x.Signal, x.Stdout, x.Stderr, x.FilesSkipped, x.Usage)
 }
 
-// fileContent returns the content of an output file, or nil if there is no such
-// file.
+// fileContent returns the content of an output file, or nil if this file does not
+// exist.
 func (x *execution) fileContent(t testing.TB, path string) []byte {
 	t.Helper()
 	for _, f := range x.Files {
@@ -232,7 +233,8 @@ func (x *execution) fileContent(t testing.TB, path string) []byte {
 	return nil
 }
 
-// skipReason returns the reason why the server skipped the file, or "".
+// skipReason returns the reason why the server skipped the file. It returns "" if the
+// server did not skip the file.
 func (x *execution) skipReason(path string) string {
 	for _, f := range x.FilesSkipped {
 		if f.Path == path {

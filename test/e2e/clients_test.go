@@ -16,9 +16,9 @@ import (
 	"testing"
 )
 
-// TestOpenAPIClientsWork generates clients from the OpenAPI document with the
-// default settings of each generator. It compiles them and runs the programs of
-// test/clients against a server. With -short it omits Hey API.
+// TestOpenAPIClientsWork generates clients from the OpenAPI document with several
+// generators in their default settings. It compiles the clients and runs the programs
+// of test/clients against a server. With -short, it omits the generator Hey API.
 func TestOpenAPIClientsWork(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -40,8 +40,9 @@ func TestOpenAPIClientsWork(t *testing.T) {
 	}
 }
 
-// TestOpenAPIPassesLinters checks the document with Redocly (rule set "recommended")
-// and Spectral (rule set "spectral:oas"). Both must report nothing.
+// TestOpenAPIPassesLinters checks the OpenAPI document with two linters: Redocly (rule
+// set "recommended") and Spectral (rule set "spectral:oas"). The linters must report no
+// problem.
 func TestOpenAPIPassesLinters(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -65,8 +66,8 @@ func TestOpenAPIPassesLinters(t *testing.T) {
 	}
 }
 
-// clientsDir returns a directory below bin/clients. Later test runs reuse its
-// content.
+// clientsDir returns a directory below bin/clients. The directory remains after the
+// test, so later test runs can reuse its content.
 func clientsDir(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("../../bin/clients", name))
@@ -95,9 +96,9 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// runOnce calls the given function. If an earlier call with the same marker and content
-// succeeded, runOnce does nothing. marker is the path of a file with a hash of the
-// content of the last success.
+// runOnce calls the given function. It does not call the function again if an earlier
+// call with the same marker and content succeeded. "marker" is the path of a file. The
+// file contains a hash of the content of the last successful call.
 func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))
@@ -111,9 +112,9 @@ func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	}
 }
 
-// copySources copies all files below one directory to another. It returns their
-// contents in a fixed order. It does not write files that have the same content, because
-// other tests may read them.
+// copySources copies all files below one directory to another directory. It returns the
+// contents of the files in a fixed order. It does not write files that are already
+// equal, because other tests may read these files.
 func copySources(t *testing.T, from, to string) [][]byte {
 	t.Helper()
 	var content [][]byte
@@ -171,12 +172,13 @@ func testGoClient(name string, generate ...string) func(*testing.T, *server, []b
 	}
 }
 
-// npmMutex is locked while npm runs, since two npm processes must not fill the cache
-// at the same time. It also prevents that two tests install the same package.
+// npmMutex is locked while npm runs, because two npm processes must not write to npm's
+// cache at the same time. The lock also prevents two tests from installing the same
+// package at the same time.
 var npmMutex sync.Mutex
 
-// installNPMPackage copies an npm package to bin/clients and installs the
-// dependencies from its lockfile. It returns the new directory.
+// installNPMPackage copies an npm package to bin/clients and installs the dependencies
+// in the package's lockfile. It returns the path of the copy.
 func installNPMPackage(t *testing.T, name, source string) string {
 	t.Helper()
 	npmMutex.Lock()

@@ -11,9 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestCommandLineOnServer runs the scripts of the commands for users against one server.
-// Each script has an account, whose password and API key are in the files password and
-// key.
+// TestCommandLineOnServer runs the scripts for the commands of users. All scripts use
+// the same server. Each script has its own account. The files "password" and "key"
+// contain the password and the API key of this account.
 func TestCommandLineOnServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, newIndex(t).add(t, wheel{Name: "greeting", Version: "1.2", Files: map[string]string{
@@ -43,7 +43,8 @@ func TestCommandLineOnServer(t *testing.T) {
 	})
 }
 
-// changing are the parts of an output that differ between two runs of a script.
+// changing contains patterns for the parts of an output that differ between two runs of
+// a script.
 var changing = []struct {
 	pattern *regexp.Regexp
 	text    string
@@ -58,8 +59,9 @@ var changing = []struct {
 	{regexp.MustCompile(`(?m) +$`), ""},
 }
 
-// golden returns the command of a script that compares the last standard output with a
-// file. It replaces the parts that differ between two runs.
+// golden returns a command for the scripts. The command compares the last standard
+// output with a file. Before the comparison, it replaces the parts that differ between
+// two runs.
 func golden(s *server, a *account) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 1 {

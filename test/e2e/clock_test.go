@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// offsetSource is added to the package time of the program. It reads the difference of
-// the clock from a file, in seconds.
+// offsetSource is Go code that the test adds to the package time of the program. The
+// code reads an offset in seconds from a file. The program's clock differs from the
+// real clock by this offset.
 const offsetSource = `package time
 
 import "syscall"
@@ -48,8 +49,8 @@ func Offset(mono int64) int64 {
 }
 `
 
-// buildWithClock builds a program whose clock can jump: the clock of Go and the clock of
-// SQLite. The monotonic clock stays right.
+// buildWithClock builds a program whose wall clock can jump. It changes the clock of Go
+// and the clock of SQLite, but not the monotonic clock.
 func buildWithClock(t *testing.T) string {
 	t.Helper()
 	clock := filepath.Join(goRoot(t), "src/time/time.go")
@@ -65,9 +66,10 @@ func buildWithClock(t *testing.T) string {
 	})
 }
 
-// TestServeWithClockThatJumps moves the clock of a running server a day ahead, back,
-// and a day back. Afterwards, all users can log in, no token is valid for longer than
-// intended, and no acknowledged data is lost. The server must recover by itself.
+// TestServeWithClockThatJumps moves the clock of a running server one day ahead, then
+// back to the correct time, and then one day into the past. After each jump, users must
+// be able to log in, tokens must not be valid too long, and no acknowledged data may be
+// lost. The server must recover without help.
 func TestServeWithClockThatJumps(t *testing.T) {
 	onlyDeep(t, "it compiles the program with a changed standard library; internal packages have short tests of jumps")
 	t.Parallel()
@@ -76,7 +78,8 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	const day = 24 * 60 * 60
 	setClock := func(seconds int) {
 		t.Helper()
-		// Readers see the old or the new content, because it is written in one call.
+		// One system call writes the whole file. So a reader sees either the old or the
+		// new content.
 		if err := os.WriteFile(file, []byte(strconv.Itoa(seconds)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -113,8 +116,8 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	long := a.enqueue(t, object{"code": sleepForever, "timeoutMs": 300_000})
 	eventually(t, "the program runs", func() bool { return a.record(t, long.ID).State == "running" })
 
-	// The function "works" checks operations that must work whatever time the clock
-	// shows.
+	// The function "works" checks the operations that must work at every time of the
+	// clock.
 	works := func(now string) {
 		t.Helper()
 		a.run(t, "print(42)").prints(t, "42\n")
@@ -126,7 +129,7 @@ func TestServeWithClockThatJumps(t *testing.T) {
 		s.refresh(t, fresh.RefreshToken).want(t, 200, nil)
 		var verified struct{ ExpiresAt time.Time }
 		s.callWithHeader(t, bearerHeader(fresh.Token), "POST", "/api/verify", nil).want(t, 200, &verified)
-		// The token is valid for an hour, and the session for ten minutes.
+		// The login token is valid for one hour, and the session for ten minutes.
 		if left := verified.ExpiresAt.Sub(view.ExpiresAt); left < 40*time.Minute || left > time.Hour {
 			t.Errorf("%s: the token ends %v after the session", now, left)
 		}
@@ -164,8 +167,9 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	setClock(0)
 	works("back again")
 	health("the clock jumped back by 24h0m")
-	// The access token from the wrong time must not be valid for a day longer. The
-	// refresh token of the same login stays valid.
+	// The server created the access token while its clock was one day ahead. This token
+	// must not be valid for a day longer than usual. The refresh token of the same
+	// login must stay valid.
 	s.callWithHeader(t, bearerHeader(ahead.Token), "GET", "/api/v1/me", nil).refused(t, 401, "unauthenticated")
 	s.refresh(t, ahead.RefreshToken).want(t, 200, nil)
 	s.callWithHeader(t, bearerHeader(before.Token), "GET", "/api/v1/me", nil).want(t, 200, nil)
@@ -174,7 +178,7 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	works("a day back")
 	acknowledged := a.recordIDs(t, "")
 
-	// The server is killed, and starts with a clock that is a day back. The receiver of
+	// Kill the server and start it with a clock that is one day behind. The receiver of
 	// the webhook works again.
 	s.kill(t)
 	receiver = startReceiverAt(t, address)
@@ -186,7 +190,8 @@ func TestServeWithClockThatJumps(t *testing.T) {
 	for _, id := range acknowledged {
 		s.call(t, a, "GET", "/api/v1/executions/"+id, nil).want(t, 200, nil)
 	}
-	// The first delivery has arrived before, and the long run had not ended.
+	// Do not count two of the runs. The receiver already got the delivery for the first
+	// run, and the long run had not ended before the server was killed.
 	for range len(acknowledged) - 2 {
 		receiver.receive(t, hook.Secret)
 	}

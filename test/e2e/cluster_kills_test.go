@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// asyncKills returns how often to kill a process, and how many asynchronous runs to
-// start in the same time. ASYNC_KILLS and ASYNC_RUNS override the defaults.
+// asyncKills returns two numbers: how often the test kills a process, and how many
+// asynchronous runs it starts in the same time. The environment variables ASYNC_KILLS
+// and ASYNC_RUNS override the defaults.
 func asyncKills(t *testing.T, kills, runs int) (int, int) {
 	t.Helper()
 	for name, value := range map[string]*int{"ASYNC_KILLS": &kills, "ASYNC_RUNS": &runs} {
@@ -25,21 +26,21 @@ func asyncKills(t *testing.T, kills, runs int) (int, int) {
 	return kills, runs
 }
 
-// victim is a process that can be killed and started again.
+// victim is a process that the test can kill and start again.
 type victim struct {
 	name        string
 	kill, start func(*testing.T)
 }
 
-// killStorm starts asynchronous runs on the servers while it kills victims. It returns
-// the runs that the servers have accepted.
+// killStorm starts asynchronous runs on the servers. At the same time, it kills
+// victims. It returns the runs that the servers have accepted.
 func killStorm(t *testing.T, a *account, servers func() []*server, victims []victim, c *counter, kills, runs int) *ledger {
 	t.Helper()
 	accepted := new(ledger)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	// The variable "allowed" is the number of runs that clients may start until the
-	// next kill, so that the kills are spread over all runs.
+	// The variable "allowed" is the number of runs that clients may start before the
+	// next kill. It spreads the kills evenly over all runs.
 	var allowed, next atomic.Int64
 	var clients sync.WaitGroup
 	for client := range 3 {
@@ -52,8 +53,8 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 					time.Sleep(5 * time.Millisecond)
 					continue
 				}
-				// Each attempt has another name, because the server may have accepted a
-				// run even if its answer was lost.
+				// Use a new name for each attempt, because the server may have accepted
+				// the run of an earlier attempt although its answer was lost.
 				name := fmt.Sprint("run-", next.Add(1))
 				all := servers()
 				answer, err := all[client%len(all)].tryCall(ctx, a.asyncHeader(), "POST", "/api/v1/execute", c.request(name))
@@ -74,8 +75,8 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 	begun := time.Now()
 	for i := range kills {
 		allowed.Store(int64(runs * (i + 1) / kills))
-		// Kill after a random number of programs and a random pause, so that the kills
-		// reach all phases of a run.
+		// Kill a victim after a random number of programs and a random pause. So the
+		// kills happen in all phases of a run.
 		programs, pause := rand.IntN(2*runs/kills+2), time.Duration(rand.Int64N(int64(300*time.Millisecond)))
 		for before, since := c.sum(), time.Now(); c.sum() < before+programs && time.Since(since) < 5*time.Second; {
 			time.Sleep(time.Millisecond)
@@ -92,9 +93,9 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 	return accepted
 }
 
-// TestExecuteRunsEachAsyncRunOnce kills a server with SQLite again and again while it
-// executes asynchronous runs that call a counter. Each accepted run must end once, and
-// no program may start twice.
+// TestExecuteRunsEachAsyncRunOnce repeatedly kills a server with SQLite while it
+// executes asynchronous runs. Each program reports its start to a counter. Each
+// accepted run must end exactly once, and no program may start twice.
 func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
 	kills, runs := asyncKills(t, 6, 60)
@@ -122,8 +123,8 @@ func TestExecuteRunsEachAsyncRunOnce(t *testing.T) {
 	}
 }
 
-// TestClusterRunsEachAsyncRunOnce repeats TestExecuteRunsEachAsyncRunOnce with a
-// cluster. It kills servers, workers, NATS and PostgreSQL.
+// TestClusterRunsEachAsyncRunOnce is the same test as TestExecuteRunsEachAsyncRunOnce,
+// but with a cluster. It kills servers, workers, NATS and PostgreSQL.
 func TestClusterRunsEachAsyncRunOnce(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it starts many processes; TestWorkerFailures and TestServersShareAsyncRuns are smaller")
@@ -163,7 +164,7 @@ func TestClusterRunsEachAsyncRunOnce(t *testing.T) {
 	}
 }
 
-// lines returns all log lines of all nodes that contain the text.
+// lines returns all log lines that contain the text. It searches the logs of all nodes.
 func (d *deployment) lines(text string) (all []string) {
 	for _, n := range d.nodes {
 		all = slices.Concat(all, n.lines(text))

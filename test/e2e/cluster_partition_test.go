@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// load sends requests to all servers of a deployment until it is stopped. It counts the
-// answers by server and kind of request.
+// load is a group of clients that send requests to all servers of a deployment until
+// the test stops them. It counts the answers by server and by kind of request.
 type load struct {
 	d       *deployment
 	counter *counter
@@ -19,22 +19,23 @@ type load struct {
 	clients sync.WaitGroup
 
 	mu sync.Mutex
-	// The keys of answers have the form "SERVER KIND STATUS". The values are numbers of
-	// answers. The status of a lost connection is 0.
+	// The map answers contains the numbers of answers. Each key has the form "SERVER
+	// KIND STATUS". For a lost connection, the status is 0.
 	answers map[string]int
-	// The field "killed" contains the names of servers that may lose connections.
+	// The field "killed" contains the names of the servers that may lose connections,
+	// because the test kills them.
 	killed   map[string]bool
 	accounts []*account
-	// stored and requests describe the acknowledged writes of each account. See
-	// requireAllStored.
+	// stored and requests describe the acknowledged writes of each account. The
+	// function requireAllStored checks these writes.
 	stored   []map[string]int
 	requests [][]string
-	// The field "ran" contains the names of the synchronous runs that succeeded
-	// according to their answers.
+	// The field "ran" contains the names of synchronous runs. The answers to these runs
+	// reported success.
 	ran []string
 }
 
-// startLoad starts clients for all kinds of requests on each server.
+// startLoad starts clients that send all kinds of requests to each server.
 func startLoad(t *testing.T, d *deployment, c *counter) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -61,14 +62,14 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 			}
 		})
 	}
-	// The last account sends only asynchronous runs.
+	// The last account sends only requests for asynchronous runs.
 	l.accounts = append(l.accounts, async)
 	t.Cleanup(stop)
 	return l
 }
 
-// send sends a request to the server and checks that the status is 2xx, or 503 with the
-// header Retry-After. It returns nil if the connection was lost.
+// send sends a request to the server. The status must be 2xx, or 503 with the header
+// Retry-After. send returns nil if the connection was lost.
 func (l *load) send(t *testing.T, n *node, kind string, header http.Header, method, path string, body any) *answer {
 	answer, err := n.process().tryCall(t.Context(), header, method, path, body)
 	status := 0
@@ -138,7 +139,7 @@ func (l *load) enqueue(t *testing.T, n *node, a *account, name string) {
 	}
 }
 
-// allow sets whether the server may lose connections.
+// allow sets whether clients may lose their connections to the server.
 func (l *load) allow(n *node, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,8 +152,8 @@ func (l *load) mayLose(n *node) bool {
 	return l.killed[n.name]
 }
 
-// await waits until the server has answered several more requests of this kind with
-// this status.
+// await waits until the server has answered some more requests of the given kind with
+// the given status.
 func (l *load) await(t *testing.T, n *node, kind string, status int) {
 	t.Helper()
 	key := fmt.Sprint(n.name, " ", kind, " ", status)
@@ -161,12 +162,12 @@ func (l *load) await(t *testing.T, n *node, kind string, status int) {
 		defer l.mu.Unlock()
 		return l.answers[key]
 	}
-	// Count only answers from now on.
+	// Count only the answers that arrive after this point.
 	before := count()
 	eventually(t, "further answers: "+key, func() bool { return count() > before+2 || t.Failed() && count() > before })
 }
 
-// awaitAll waits until all servers serve all kinds of requests again.
+// awaitAll waits until all servers answer all kinds of requests successfully again.
 func (l *load) awaitAll(t *testing.T) {
 	t.Helper()
 	for _, n := range l.d.servers() {
@@ -176,7 +177,7 @@ func (l *load) awaitAll(t *testing.T) {
 	}
 }
 
-// finish stops the clients. Then it checks that no acknowledged run or write is lost
+// finish stops the clients. Then it checks that no acknowledged run or write is lost,
 // and that no program has started twice.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
@@ -196,10 +197,10 @@ func (l *load) finish(t *testing.T) {
 	t.Logf("answers: %v; asynchronous runs: %v; %d synchronous runs succeeded", l.answers, statuses, len(l.ran))
 }
 
-// TestClusterSurvivesPartitions separates the processes of a cluster under load, and
-// restarts some of them. Meanwhile, callers may get 503 with Retry-After. No
-// acknowledged run or write may be lost, and no program may start twice. Afterwards,
-// the cluster must work again without help.
+// TestClusterSurvivesPartitions interrupts the network between processes of a cluster
+// under load. It also restarts some of the processes. During this time, callers may get
+// 503 with Retry-After. No acknowledged run or write may be lost, and no program may
+// start twice. Afterwards, the cluster must work again without help.
 func TestClusterSurvivesPartitions(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it takes minutes; TestWorkerFailures is smaller")
@@ -216,7 +217,8 @@ func TestClusterSurvivesPartitions(t *testing.T) {
 	phases := []struct {
 		name  string
 		proxy *proxy
-		// The function "awaits" waits for the effect of the partition.
+		// The function "awaits" waits until the partition has an effect on the answers
+		// of the servers.
 		awaits func()
 	}{
 		{"server and NATS", first.nats, func() {
@@ -257,8 +259,8 @@ func TestClusterSurvivesPartitions(t *testing.T) {
 	l.finish(t)
 }
 
-// restartUnderLoad restarts PostgreSQL, NATS and a server. While they are down, the
-// other processes must answer as expected.
+// restartUnderLoad restarts PostgreSQL, NATS and a server. It also checks what the
+// other processes answer while one of these processes is down.
 func restartUnderLoad(t *testing.T, d *deployment, l *load) {
 	t.Helper()
 	first, second := d.servers()[0], d.servers()[1]
@@ -288,9 +290,10 @@ func restartUnderLoad(t *testing.T, d *deployment, l *load) {
 	l.awaitAll(t)
 }
 
-// TestClusterEndsRunsOfSilentServer separates a server from PostgreSQL for so long that
-// another server ends the asynchronous runs of the first server. The program must run
-// only once, and its record must not change after the end.
+// TestClusterEndsRunsOfSilentServer interrupts the network between one server and
+// PostgreSQL. After some time, another server ends the asynchronous runs of the first
+// server. The program must run only once. The record of the run must not change after
+// its end.
 func TestClusterEndsRunsOfSilentServer(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it waits for half a minute; the tests of internal/async have a fake clock")

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// buildChanged builds the program with a change in one source file, and returns its
-// path. The source file itself stays unchanged, because the compiler reads a changed
-// copy of the file. The change replaces the text "old", which must exist once, by the
-// text "changed".
+// buildChanged builds the program with a change in one source file and returns the path
+// of the program. The change replaces the text "old" by the text "changed". The text
+// "old" must occur exactly once. The compiler reads a changed copy of the file, so the
+// source file itself stays the same.
 func buildChanged(t *testing.T, source, old, changed string) string {
 	t.Helper()
 	return buildOverlay(t, map[string]string{source: changedSource(t, source, old, changed)})
 }
 
-// changedSource returns the content of a source file with a change. The file must contain
-// the text "old" once.
+// changedSource returns the content of a source file, with the text "old" replaced by
+// "changed". The file must contain the text "old" exactly once.
 func changedSource(t *testing.T, source, old, changed string) string {
 	t.Helper()
 	content := string(must(os.ReadFile(source))(t))
@@ -32,9 +32,9 @@ func changedSource(t *testing.T, source, old, changed string) string {
 	return strings.Replace(content, old, changed, 1)
 }
 
-// buildOverlay builds the program with changed source files. The parameter "contents"
-// maps the paths of these files to their new contents. It returns the path of the
-// program.
+// buildOverlay builds the program with changed source files and returns the path of the
+// program. The parameter "contents" maps the paths of source files to their changed
+// contents.
 func buildOverlay(t *testing.T, contents map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -66,8 +66,8 @@ func goRoot(t *testing.T) string {
 	return strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output())(t)))
 }
 
-// TestClusterWithWrongClock runs a server and a worker whose clocks are an hour ahead.
-// The program is built with a changed function time.Now.
+// TestClusterWithWrongClock runs a server and a worker whose clocks are one hour ahead.
+// The test builds their program with a changed function time.Now.
 func TestClusterWithWrongClock(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it compiles the program with a changed standard library; internal/postgres has short tests of the clock")
@@ -94,7 +94,8 @@ func TestClusterWithWrongClock(t *testing.T) {
 		}
 	}
 
-	// Each server accepts the tokens of the other server.
+	// Each server must accept the tokens of the other server, although their clocks
+	// differ.
 	for _, from := range []*account{a, b} {
 		for _, to := range []*account{a, b} {
 			var g authResponse
@@ -105,7 +106,8 @@ func TestClusterWithWrongClock(t *testing.T) {
 		}
 	}
 
-	// The records of both servers have the right times.
+	// The records of both servers must contain correct times, although one server has a
+	// wrong clock.
 	var ids []string
 	for range 3 {
 		for _, x := range []*account{a, b} {
@@ -129,8 +131,8 @@ func TestClusterWithWrongClock(t *testing.T) {
 		}
 	}
 
-	// When a server starts, it must not end the live runs of the other server. It must
-	// also not delete stored code and output too early.
+	// A server that starts must not end the runs that are running on the other server.
+	// It must also not delete stored code and output too early.
 	program := object{"code": sleepForever, "timeoutMs": 300_000, "labels": []string{"live"}}
 	result := b.executeLater(t, program)
 	queued := b.enqueue(t, program).ID
@@ -156,8 +158,8 @@ func TestClusterWithWrongClock(t *testing.T) {
 }
 
 // TestClusterRefusesOldWorker starts a worker with an older version of the protocol.
-// The server must send it no programs and log the reason. Asynchronous runs must wait
-// for another worker.
+// The server must not send programs to this worker, and must log the reason.
+// Asynchronous runs must wait until another worker joins.
 func TestClusterRefusesOldWorker(t *testing.T) {
 	t.Parallel()
 	onlyDeep(t, "it compiles the program; the tests of internal/cluster/fleet have an old worker")

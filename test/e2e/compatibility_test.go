@@ -18,17 +18,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compatibilityVariable is the environment variable that enables a comparison of all
-// modules, which takes some minutes. Its value is the path of the page to write.
-// Without the variable, the test runs only the modules that
+// compatibilityVariable is the name of an environment variable. If the variable is set,
+// the test compares all modules, which takes some minutes, and writes a page to the
+// path in the variable. Without the variable, the test compares only the modules that
 // testdata/compatibility/modules marks as quick.
 const compatibilityVariable = "COMPATIBILITY"
 
 // moduleTime is the time limit for the tests of one module.
 const moduleTime = 5 * time.Minute
 
-// TestExecutePassesCPythonTests runs CPython's regression tests from Debian, in a
-// sandbox and on the host, with the same files. Each test must have the same result
+// TestExecutePassesCPythonTests runs CPython's regression tests in a sandbox and on the
+// host. Both runs use the same files from Debian. Each test must have the same result
 // in both places. testdata/compatibility/differences lists the exceptions and their
 // reasons.
 func TestExecutePassesCPythonTests(t *testing.T) {
@@ -44,9 +44,9 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	program := string(must(os.ReadFile("testdata/compatibility/run.py"))(t))
 	known := knownDifferences(t)
 	outside := unpackOnHost(t, must(plainDebian.tar())(t))
-	// Set high limits, because the modules use much processor time. A module must
-	// run in a restored interpreter, unless the previous module made a call that
-	// prevents restoring.
+	// Set high limits, because the modules use much processor time. Most modules must
+	// run in a restored interpreter. A module may run in a new interpreter if the
+	// previous module made a call that prevents restoring.
 	s := startServer(t, plainDebian.flag(t), "--max-timeout=10m", "--rollback-runs=1000000", "--rollback-cpu=1000h")
 	a := s.register(t)
 
@@ -61,8 +61,8 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if slices.ContainsFunc(differ, func(d difference) bool { return known.reason(d.test) == "" }) {
-				// Tests of CPython with time limits can fail on a busy machine. Only a
-				// difference that occurs again counts.
+				// Some tests of CPython have time limits and can fail on a busy
+				// machine. So a new difference counts only if it occurs a second time.
 				_, again := compareModule(t, a, outside, program, module)
 				differ = slices.DeleteFunc(differ, func(d difference) bool {
 					return known.reason(d.test) == "" && !slices.ContainsFunc(again, func(other difference) bool { return other.test == d.test })
@@ -103,18 +103,19 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 
 type outcomes map[string]string
 
-// difference is a test with different outcomes on the host (outside) and in the
-// sandbox (inside).
+// difference is a test that has different outcomes on the host and in the sandbox. The
+// field "outside" is the outcome on the host, and "inside" is the outcome in the
+// sandbox.
 type difference struct{ test, outside, inside, reason string }
 
-// outcomeKind returns an outcome without its details.
+// outcomeKind returns the first part of an outcome, without the details.
 func outcomeKind(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
 }
 
 // compareModule runs the tests of a module on the host and in the sandbox. It returns
-// the outcomes on the host and the differences.
+// the outcomes on the host, and the differences between host and sandbox.
 func compareModule(t *testing.T, a *account, root, program, module string) (outcomes, []difference) {
 	want := runModuleOnHost(t, root, program, module)
 	return want, compareOutcomes(want, runModuleInSandbox(t, a, program, module))
@@ -133,15 +134,15 @@ func compareOutcomes(want, got outcomes) []difference {
 	return all
 }
 
-// knownDifference is a difference that the test expects. The field "used" is true if
-// the difference occurred.
+// knownDifference is an expected difference. The field "used" is true if the difference
+// has occurred.
 type knownDifference struct {
 	reason string
 	used   bool
 }
 
-// differences maps names of tests to known differences. A name that ends in * stands
-// for all tests whose names begin with the text before the *.
+// differences maps names of tests to known differences. A name can end in *. Such a
+// name stands for all tests whose names begin with the part before the *.
 type differences map[string]*knownDifference
 
 func knownDifferences(t *testing.T) differences {
@@ -188,7 +189,7 @@ func decodeOutcomes(t *testing.T, b []byte) outcomes {
 }
 
 // unpackOnHost unpacks the image's root file system into a new directory and returns
-// its path. It adds the files that each sandbox has.
+// the path of this directory. It also adds the files that every sandbox contains.
 func unpackOnHost(t *testing.T, tar string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -213,8 +214,9 @@ func unpackOnHost(t *testing.T, tar string) string {
 	return dir
 }
 
-// runModuleOnHost runs the tests of a module on the host. As in the sandbox, they
-// run without root and network, with the same files at the same paths.
+// runModuleOnHost runs the tests of a module on the host, as similar as possible to a
+// run in the sandbox. The tests have no root rights and no network, and use the same
+// files at the same paths.
 func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	work := must(os.MkdirTemp(t.TempDir(), ""))(t)
 	if err := os.WriteFile(filepath.Join(work, "main.py"), []byte(program), 0o644); err != nil {

@@ -14,19 +14,20 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// canaries are texts that must not be readable outside the processes that need them.
+// canaries contains texts that must be readable only in the processes that need them.
 type canaries struct{ code, output, file, stdin, secret string }
 
 func newCanaries() canaries {
 	return canaries{"canary-code-41d8", "canary-output-7f3a", "canary-file-c02b", "canary-stdin-99e1", "canary-secret-5b6d"}
 }
 
-// texts returns the canaries in plain text and in common encodings.
+// texts returns all canaries, each in plain text and in common encodings.
 func (c canaries) texts() (all []string) {
 	for _, text := range []string{c.code, c.output, c.file, c.stdin, c.secret} {
 		all = append(all, text, hex.EncodeToString([]byte(text)))
-		// The base64 form of a text depends on its position in the encoded data. The
-		// first and the last base64 characters also encode bytes beside the text.
+		// The base64 form of a text depends on the position of the text in the encoded
+		// data. The first and the last base64 characters also depend on neighbouring
+		// bytes, so omit these characters.
 		for shift := range 3 {
 			encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + text + "xx"))
 			all = append(all, encoded[4:len(encoded)-8])
@@ -35,10 +36,11 @@ func (c canaries) texts() (all []string) {
 	return all
 }
 
-// request returns a request for a program that contains all canaries and prints most
-// of them.
+// request returns a request for a program. The request contains all canaries, and the
+// program prints most of them.
 func (c canaries) request() object {
-	// The program makes its output from two parts, so that the output is not in the code.
+	// The program joins two parts to get the output canary. So the code does not
+	// contain the complete canary.
 	half := len(c.output) / 2
 	return object{
 		"code": fmt.Sprintf("# %s\nimport os, sys\nprint('%s' + '%s', sys.stdin.read(), os.environ['CANARY'])\nopen('out.txt', 'w').write(open('in.txt').read())\n'%s' + '%s'",
@@ -48,8 +50,8 @@ func (c canaries) request() object {
 	}
 }
 
-// runAll runs the program in all ways. It returns the IDs of the runs whose content is
-// stored, and the IDs of the runs with the setting "store": false.
+// runAll runs the program in all ways that the API offers. It returns two lists of run
+// IDs: runs whose content is stored, and runs with the setting "store": false.
 func (c canaries) runAll(t *testing.T, a *account) (stored, unstored []string) {
 	t.Helper()
 	a.storeSecret(t, "CANARY", c.secret)
@@ -88,8 +90,8 @@ func (c canaries) runAll(t *testing.T, a *account) (stored, unstored []string) {
 	return stored, unstored
 }
 
-// rowsOf returns the tables that have a row with the ID of the run in any column. It
-// does not look at the audit log, which keeps the IDs of runs, but no content.
+// rowsOf returns the names of all tables that contain the ID of the run in any column.
+// It ignores the audit log, which contains the IDs of runs, but no content.
 func rowsOf(t *testing.T, db *sql.DB, tables []string, id string) (found []string) {
 	t.Helper()
 	for _, table := range tables {
@@ -139,7 +141,7 @@ func tablesOf(t *testing.T, db *sql.DB, query string) (tables []string) {
 }
 
 // requireContentInDatabase checks that the database contains the content of the stored
-// runs, but only the records of the other runs.
+// runs. For the other runs, the database must contain only the records.
 func requireContentInDatabase(t *testing.T, db *sql.DB, tables, stored, unstored []string) {
 	t.Helper()
 	for _, id := range stored {
@@ -155,7 +157,7 @@ func requireContentInDatabase(t *testing.T, db *sql.DB, tables, stored, unstored
 	}
 }
 
-// requireNothingInDatabase checks that the database has no row of the runs.
+// requireNothingInDatabase checks that the database contains no row of the given runs.
 func requireNothingInDatabase(t *testing.T, db *sql.DB, tables, ids []string) {
 	t.Helper()
 	for _, id := range ids {
@@ -166,8 +168,9 @@ func requireNothingInDatabase(t *testing.T, db *sql.DB, tables, ids []string) {
 }
 
 // TestExecuteHidesContentOnDisk searches for code, output and secrets in the files of a
-// server with SQLite, while it runs and after it was killed. It also checks that no
-// rows of a run remain after the run is deleted or its retention period ends.
+// server with SQLite. It searches while the server runs and after the server was
+// killed. It also checks that no rows of a run remain after the run is deleted or its
+// retention period ends.
 func TestExecuteHidesContentOnDisk(t *testing.T) {
 	t.Parallel()
 	begun := time.Now().Add(-time.Second)
@@ -186,7 +189,7 @@ func TestExecuteHidesContentOnDisk(t *testing.T) {
 	requireNoFileContains(t, data, begun, c.texts())
 	requireHidden(t, s.log.String(), c.texts())
 
-	// The next start removes records that are too old.
+	// After its next start, the server must remove records that are too old.
 	next := startServerIn(t, data, nil, "--keep-output=1ms", "--keep-runs=1ms")
 	a = a.on(next)
 	eventually(t, "old records are deleted", func() bool { return len(a.recordIDs(t, "")) == 0 })
@@ -196,8 +199,9 @@ func TestExecuteHidesContentOnDisk(t *testing.T) {
 	requireHidden(t, next.log.String(), c.texts())
 }
 
-// TestClusterHidesContent repeats TestExecuteHidesContentOnDisk with a cluster. It also
-// searches the files of PostgreSQL, and the traffic of NATS and PostgreSQL.
+// TestClusterHidesContent runs the checks of TestExecuteHidesContentOnDisk on a
+// cluster. It also searches the files of PostgreSQL and the network traffic of NATS and
+// PostgreSQL.
 func TestClusterHidesContent(t *testing.T) {
 	t.Parallel()
 	begun := time.Now().Add(-time.Second)
@@ -224,7 +228,7 @@ func TestClusterHidesContent(t *testing.T) {
 			t.Errorf("the %d bytes of traffic contain text %d", len(traffic), i)
 		}
 	}
-	// A checkpoint writes all pages to the files of the tables.
+	// CHECKPOINT makes PostgreSQL write all changed pages to the files of the tables.
 	if _, err := db.ExecContext(t.Context(), "CHECKPOINT"); err != nil {
 		t.Fatal(err)
 	}

@@ -9,17 +9,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
 )
 
-// databaseOfTests is the environment variable that selects the database of all servers.
-// With the value "postgres", or with workers, all tests use PostgreSQL. Otherwise only
-// the subtests of TestPostgres use PostgreSQL.
+// databaseOfTests is the environment variable that selects the database of the servers.
+// If the value is "postgres", or if the tests use workers, all tests use PostgreSQL.
+// Otherwise only the subtests of TestPostgres use PostgreSQL.
 const databaseOfTests = "E2E_DATABASE"
 
 func usesPostgres(t testing.TB) bool {
 	return usesWorkers() || os.Getenv(databaseOfTests) == "postgres" || strings.HasPrefix(t.Name(), "TestPostgres/")
 }
 
-// cluster is a PostgreSQL server for all tests except tests that stop a PostgreSQL
-// server.
+// cluster is a PostgreSQL server that most tests share. Tests that stop PostgreSQL
+// start a separate PostgreSQL server.
 var cluster struct {
 	once   sync.Once
 	server *postgrestest.Cluster
@@ -38,7 +38,7 @@ func stopCluster() error {
 	return cluster.server.Close()
 }
 
-// databases contains the URLs of the PostgreSQL databases of data directories.
+// databases maps each data directory of a server to the URL of its PostgreSQL database.
 var databases = databaseURLs{urls: map[string]string{}}
 
 type databaseURLs struct {
@@ -46,8 +46,8 @@ type databaseURLs struct {
 	urls map[string]string
 }
 
-// assign returns the URL of the database for the data directory. If there is no
-// database yet, it creates one.
+// assign returns the URL of the PostgreSQL database for the data directory. If the
+// directory has no database yet, assign creates one.
 func (d *databaseURLs) assign(data string) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,8 +73,8 @@ func (d *databaseURLs) set(data, url string) {
 	d.urls[data] = url
 }
 
-// The method "of" returns the URL for the data directory; "" if the directory has no
-// database URL.
+// The method "of" returns the database URL for the data directory. It returns "" if the
+// directory has no database URL.
 func (d *databaseURLs) of(data string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,7 +91,7 @@ func (d *databaseURLs) environ(data string) []string {
 	return os.Environ()
 }
 
-// dataDirOf returns the value of --data-dir in the arguments of a command.
+// dataDirOf returns the value of the flag --data-dir in the arguments of a command.
 func dataDirOf(args []string) string {
 	for _, arg := range args {
 		if dir, ok := strings.CutPrefix(arg, "--data-dir="); ok {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// requireServeFails starts a server that must refuse to start. It returns the error
-// message.
+// requireServeFails starts a server. The server must refuse to start. requireServeFails
+// returns the error message.
 func requireServeFails(t *testing.T, data string) string {
 	t.Helper()
 	out, err := runBinary(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -88,9 +88,9 @@ func TestServeMakesDataDirectoryPrivate(t *testing.T) {
 		t.Errorf("a warning about a private directory: %s", started.log)
 	}
 	started.stop(t)
-	// After a stop, the directory contains only files that the server knows. So the
-	// server must accept the directory and make it private. Not every server makes these
-	// directories.
+	// Add directories that only some servers create. After a stop, the data directory
+	// contains only files that the server knows. So the server must accept the
+	// directory and make it private.
 	for _, name := range []string{"certificates", ".pyth-on-restore-123"} {
 		if err := os.Mkdir(filepath.Join(data, name), 0o700); err != nil {
 			t.Fatal(err)

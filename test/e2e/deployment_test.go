@@ -17,9 +17,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
 )
 
-// deployment is a whole cluster: PostgreSQL, NATS, servers and workers. Each server and
-// each worker has separate proxies to NATS and PostgreSQL, so a test can separate any
-// two processes.
+// deployment is a complete cluster: PostgreSQL, NATS, servers and workers. Each server
+// and each worker connects to NATS and PostgreSQL through its own proxies. So a test
+// can interrupt the connection between any two processes.
 type deployment struct {
 	postgres *postgrestest.Cluster
 	nats     *natstest.Server
@@ -29,7 +29,8 @@ type deployment struct {
 	nodes    []*node
 }
 
-// node is a server or a worker of a deployment. It can be killed and started again.
+// node is a server or a worker of a deployment. A test can kill a node and start it
+// again.
 type node struct {
 	name     string
 	worker   bool
@@ -40,19 +41,20 @@ type node struct {
 
 	mu      sync.Mutex
 	current *server
-	// logs contains the logs of all processes of this node.
+	// logs contains the log of each process that this node has started.
 	logs []*logBuffer
 }
 
-// process returns the running process of the node. If no process is running, it returns
-// the last process of the node.
+// process returns the running process of the node. If the node is not running, it
+// returns the last process of the node.
 func (n *node) process() *server {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.current
 }
 
-// lines returns all log lines of the node's processes that contain the text.
+// lines returns all log lines that contain the text. It searches the logs of all
+// processes of the node.
 func (n *node) lines(text string) (found []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,7 +68,7 @@ func (n *node) lines(text string) (found []string) {
 	return found
 }
 
-// newDeployment starts PostgreSQL and NATS for the exclusive use of a test.
+// newDeployment starts PostgreSQL and NATS. No other test uses these two processes.
 func newDeployment(t *testing.T) *deployment {
 	t.Helper()
 	d := &deployment{postgres: newCluster(t), nats: natstest.Start(t)}
@@ -81,15 +83,15 @@ func newDeployment(t *testing.T) *deployment {
 	return d
 }
 
-// natsProxy returns a new proxy to NATS, and the NATS flags with the address of this
-// proxy.
+// natsProxy starts a new proxy to NATS. It returns the proxy and the flags with which a
+// node connects to NATS through this proxy.
 func (d *deployment) natsProxy(t *testing.T) *proxy {
 	t.Helper()
 	return startProxy(t, "tcp", strings.TrimPrefix(d.nats.URL, "nats://"))
 }
 
-// databaseProxy returns a new proxy to PostgreSQL, and a database URL with the address
-// of this proxy.
+// databaseProxy starts a new proxy to PostgreSQL. It returns the proxy and a database
+// URL that contains the address of this proxy.
 func (d *deployment) databaseProxy(t *testing.T) (*proxy, string) {
 	t.Helper()
 	u := must(url.Parse(d.database))(t)
@@ -98,12 +100,13 @@ func (d *deployment) databaseProxy(t *testing.T) (*proxy, string) {
 	return p, u.String()
 }
 
-// clusterFlags are the flags of nodes that connect to NATS through the proxy.
+// clusterFlags returns the flags with which a node connects to NATS through the given
+// proxy.
 func (d *deployment) clusterFlags(flag string, p *proxy) []string {
 	return []string{flag + "=nats://" + p.address(), "--join-token-file=" + d.token}
 }
 
-// addWorker starts a worker and waits until it has joined.
+// addWorker starts a worker and waits until the worker has joined the cluster.
 func (d *deployment) addWorker(t *testing.T, n *node, flags ...string) *node {
 	t.Helper()
 	n.worker, n.data = true, newDataDir(t)
@@ -114,7 +117,7 @@ func (d *deployment) addWorker(t *testing.T, n *node, flags ...string) *node {
 	return n
 }
 
-// addServer starts a server and waits until it answers requests.
+// addServer starts a server and waits until the server answers requests.
 func (d *deployment) addServer(t *testing.T, n *node, flags ...string) *node {
 	t.Helper()
 	n.data = newDataDir(t)
@@ -130,8 +133,8 @@ func (d *deployment) addServer(t *testing.T, n *node, flags ...string) *node {
 	return n
 }
 
-// The method "start" starts the process of the node, and waits until this server or
-// worker is ready.
+// The method "start" starts the process of the node and waits until this process is
+// ready.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	s := newServer(n.data)
@@ -170,7 +173,8 @@ func (d *deployment) servers() (all []*node) {
 	return all
 }
 
-// awaitWorkers waits until each server can send programs to n workers.
+// awaitWorkers waits until each server of the deployment can send programs to n
+// workers.
 func (d *deployment) awaitWorkers(t *testing.T, n int) {
 	t.Helper()
 	for _, s := range d.servers() {
@@ -178,8 +182,9 @@ func (d *deployment) awaitWorkers(t *testing.T, n int) {
 	}
 }
 
-// counter is a web server outside the sandboxes. Each program sends it a request at the
-// start, and the counter counts the requests of each program.
+// counter is a web server outside the sandboxes. Each program sends a request to the
+// counter when the program starts. So the counter knows how often each program has
+// started.
 type counter struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -200,9 +205,9 @@ func startCounter(t *testing.T) *counter {
 	return c
 }
 
-// request returns a request for a program that calls the counter with its name, and
-// then prints its name. The program sends the request without urllib, because the
-// import of urllib takes most of the time of a short program.
+// request returns a request for a program that sends its name to the counter and then
+// prints its name. The program does not use urllib, because the import of urllib would
+// take most of the time of such a short program.
 func (c *counter) request(name string) object {
 	host := strings.TrimPrefix(c.URL, "http://")
 	return object{
@@ -213,7 +218,8 @@ func (c *counter) request(name string) object {
 	}
 }
 
-// counterFlags are the flags that allow programs to call a counter.
+// counterFlags contains flags that allow programs to send requests to a counter on this
+// machine.
 var counterFlags = []string{"--egress-allow-range=127.0.0.0/8"}
 
 func (c *counter) of(name string) int {
@@ -240,7 +246,7 @@ func (c *counter) requireOnce(t *testing.T) {
 	}
 }
 
-// ledger contains the runs and the writes that servers have acknowledged.
+// ledger contains the runs that servers have accepted.
 type ledger struct {
 	mu   sync.Mutex
 	runs map[string]string // From the name of an asynchronous run to its ID.
@@ -261,12 +267,13 @@ func (l *ledger) len() int {
 	return len(l.runs)
 }
 
-// requireOneEnd checks that each accepted run has exactly one final record that agrees
-// with the counter, and an entry in the audit log. It returns the number of runs with
-// each status.
+// requireOneEnd checks all accepted runs. Each run must have exactly one final record
+// and an entry in the audit log. The record must agree with the counter. requireOneEnd
+// returns the number of runs for each status.
 func (l *ledger) requireOneEnd(t *testing.T, a *account, c *counter, explain func(id string) []string) map[string]int {
 	t.Helper()
-	// The server accepted some runs whose answers were lost. They must also end.
+	// Some answers were lost although the server had accepted the run. These runs must
+	// also end.
 	for _, state := range []string{"queued", "running"} {
 		for _, id := range a.recordIDs(t, "state="+state) {
 			a.wait(t, id)
@@ -308,7 +315,7 @@ func (l *ledger) requireOneEnd(t *testing.T, a *account, c *counter, explain fun
 	return statuses
 }
 
-// recordIDs returns the IDs of all records for the query.
+// recordIDs returns the IDs of all records of runs that match the query.
 func (a *account) recordIDs(t testing.TB, query string) (ids []string) {
 	t.Helper()
 	for cursor := ""; ; {

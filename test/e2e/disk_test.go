@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// dataDirOnSmallDisk returns a data directory on a separate small disk, which a test
-// can fill.
+// dataDirOnSmallDisk returns a data directory on a separate small disk. A test can fill
+// this disk without effects on other tests.
 func dataDirOnSmallDisk(t *testing.T) string {
 	t.Helper()
 	data := mountDisk(t, 512*mib)
@@ -35,7 +35,8 @@ func mountDisk(t *testing.T, bytes int64) string {
 		t.Skipf("only root can mount a disk: %v", err)
 	}
 	t.Cleanup(func() {
-		// The disk is busy until the kernel has closed the files of killed processes.
+		// The disk cannot be unmounted until the kernel has closed the files of killed
+		// processes. So try again until it succeeds.
 		eventually(t, "the disk is free", func() bool { return syscall.Unmount(data, 0) == nil })
 	})
 	return data
@@ -55,7 +56,7 @@ func fillDisk(t *testing.T, dir string) string {
 }
 
 // TestAttack108ServerRecoversFromFullDisk fills the server's disk. It is not part of
-// TestAttack, since it needs a separate disk.
+// TestAttack, because it needs a server on a separate disk.
 func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	t.Parallel()
 	data := dataDirOnSmallDisk(t)
@@ -77,12 +78,12 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	if refused.header.Get("Retry-After") == "" {
 		t.Errorf("%v", refused.header)
 	}
-	// The server logs the error after it has sent the answer, so wait for the log.
+	// The server logs the error after it has sent the answer. So wait for the log.
 	eventually(t, "the log says that the disk is full", func() bool { return strings.Contains(s.log.String(), "database or disk is full") })
 	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
-	// A run with secrets needs an entry in the audit log. The server cannot write the
-	// entry, so it must not run the program.
+	// A run with secrets needs an entry in the audit log. On a full disk, the server
+	// cannot write this entry, so it must not run the program.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
 	s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")

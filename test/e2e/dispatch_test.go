@@ -17,14 +17,15 @@ import (
 )
 
 // dispatchOfTests is the environment variable that selects where programs run. With the
-// value "workers", tests without flags use a cluster with PostgreSQL, two servers and
-// three workers. Every other server also uses PostgreSQL, and has one worker.
+// value "workers", tests that need no flags share a cluster: PostgreSQL, two servers
+// and three workers. In the other tests, each server also uses PostgreSQL and has one
+// worker.
 const dispatchOfTests = "E2E_DISPATCH"
 
 func usesWorkers() bool { return os.Getenv(dispatchOfTests) == "workers" }
 
-// notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, with the
-// reasons. For a subtest, the list contains the name of the whole test.
+// notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, and the
+// reasons. If a subtest cannot run, the list contains the name of its top-level test.
 var notOnWorkers = map[string]string{
 	"TestAttack104AuditDetectsChangedDatabase": opensSQLite,
 	"TestAttack108ServerRecoversFromFullDisk":  opensSQLite,
@@ -48,14 +49,15 @@ var notOnWorkers = map[string]string{
 	"TestUsersCreateWithAndWithoutServer":    startsAlone,
 }
 
-// Reasons why tests cannot run on workers.
+// These are reasons why some tests cannot run with workers.
 const (
 	opensSQLite = "it opens or fills the SQLite database"
 	endsAtStart = "it expects that the next start ends the runs of a killed server, but another server could still run them"
 	startsAlone = "it starts the server without the settings of the cluster"
 )
 
-// skipOnWorkers skips a test that is in the list notOnWorkers.
+// skipOnWorkers skips the test if the tests use workers and the test is in the list
+// notOnWorkers.
 func skipOnWorkers(t testing.TB) {
 	t.Helper()
 	name, _, _ := strings.Cut(t.Name(), "/")
@@ -64,15 +66,16 @@ func skipOnWorkers(t testing.TB) {
 	}
 }
 
-// workerFlag matches the flags that servers and workers have in common.
+// workerFlag matches flags that both servers and workers have.
 var workerFlag = regexp.MustCompile(`^--(warm|max-(running|queued|sandboxes|sessions)|sandbox-|rollback|egress|runtime|preload|node|npm-registry)`)
 
-// workerOf maps the data directory of a server to its last worker.
+// workerOf maps the data directory of a server to the last worker of this server.
 var workerOf sync.Map
 
 // addWorker starts a worker for a new server if the tests use workers. It returns the
-// flags of the server, which runs in the directory "data" with the attributes attr, and
-// the worker. After a restart of a server, the worker uses the same directory as before.
+// flags for the server and the worker. The parameters "data" and "attr" are the data
+// directory and the process attributes of the server. After a restart of the server,
+// the new worker uses the same directory as the old worker.
 func addWorker(t testing.TB, data string, attr *syscall.SysProcAttr, flags []string) ([]string, *server) {
 	t.Helper()
 	if !usesWorkers() || slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--dispatch=") }) {
@@ -111,15 +114,15 @@ func addWorker(t testing.TB, data string, attr *syscall.SysProcAttr, flags []str
 	if err := s.waitUntilWorking(); err != nil {
 		t.Fatal(err)
 	}
-	// With the flag that is removed here, programs would wait in the server, but tests
-	// look at the queue of the worker. TestWorkerReloadsSettings has a server with this
-	// flag.
+	// Remove the flag --max-running-per-user. With this flag, programs would wait in
+	// the server, but tests look at the queue of the worker. TestWorkerReloadsSettings
+	// tests a server with this flag.
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "--max-running-per-user=") })
 	return append(flags, "--dispatch="+w.nats.URL, "--join-token-file="+w.token), s
 }
 
 // sharedWorkers is the cluster for tests that need no flags. It stops after the last
-// test.
+// test has ended.
 var sharedWorkers struct {
 	once      sync.Once
 	err       error

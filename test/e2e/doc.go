@@ -1,3 +1,3 @@
-// Package e2e tests the real binary with real sandboxes, over HTTP and on the
-// command line. It checks every response against the OpenAPI document of the server.
+// Package e2e tests the real binary with real sandboxes, over HTTP and on the command
+// line. It checks that every response conforms to the OpenAPI document of the server.
 package e2e

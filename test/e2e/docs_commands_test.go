@@ -24,11 +24,12 @@ import (
 type codeBlock struct {
 	line           int
 	language, text string
-	// notRun is the reason why the test does not run the block. It comes from a marker
-	// `<!-- not run: … -->` above the block.
+	// notRun is the reason why the test does not run this code block. The reason comes
+	// from a marker `<!-- not run: … -->` above the block.
 	notRun string
-	// fails is the text that the block prints when it fails, as it must. It comes from a
-	// marker `<!-- fails: … -->`.
+	// fails is a text if the code block must fail. The block must then print this text.
+	// If fails is "", the block must succeed. The text comes from a marker `<!-- fails:
+	// … -->` above the block.
 	fails string
 }
 
@@ -66,9 +67,9 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 	return blocks
 }
 
-// script returns the commands of the block as a shell script. If the block has a marker
-// "fails", the script succeeds only if the block fails and prints the text of the
-// marker.
+// script returns the commands of the code block as a shell script. If the block has the
+// marker "fails", the block must fail and print the text in the marker. Otherwise the
+// script fails.
 func (b *codeBlock) script() string {
 	if b.fails == "" {
 		return b.text
@@ -76,40 +77,43 @@ func (b *codeBlock) script() string {
 	return fmt.Sprintf("if (\n%s) >failed.txt; then echo 'the block in line %d must fail'; exit 1; fi\ncat failed.txt\ngrep -q '%s' failed.txt\n", b.text, b.line, b.fails)
 }
 
-// commandPage describes how to run the commands of a page, and what they must print.
+// commandPage describes how the test runs the commands of a page, and what the commands
+// must print.
 type commandPage struct {
 	// The field "registers" is true if the commands of the page create an account.
 	registers bool
-	// flags returns the flags for a separate server. If flags is nil, the commands use
-	// the shared server.
+	// flags returns the flags for a separate server. If flags is nil, the page uses the
+	// shared server.
 	flags func(t *testing.T) []string
 	// The field "starts" is true if the commands of the page start the server.
 	starts bool
 	// installed is true if the commands use the paths of the Debian package. The test
-	// replaces these by paths in the working directory.
+	// replaces these paths by paths in the working directory.
 	installed bool
-	// account is true if the test must create an account after the commands have
-	// started the server.
+	// account is true if the commands start the server, but need an existing account.
+	// Then the test creates an account after the server has started.
 	account bool
-	// ownData is true if the commands read the data directory of the server.
+	// ownData is true if the commands read the data directory of the server. The
+	// commands then need a separate server.
 	ownData bool
-	// If folder is not "", it is copied to the working directory of the commands.
+	// folder is a folder that the test copies to the working directory of the commands.
+	// If it is "", the test copies no folder.
 	folder string
-	// env returns environment variables for the commands. The field "links" returns the
-	// targets of symbolic links by name. The field "files" maps names of files to their
-	// contents. The field "want" lists texts that the output must contain.
+	// env returns environment variables for the commands. links returns symbolic links:
+	// a map from names to targets. files maps the names of files to their contents.
+	// want lists texts that the output of the commands must contain.
 	env   func(t *testing.T) []string
 	links func(t *testing.T) map[string]string
 	files map[string]string
 	want  []string
-	// notRun contains the expected reasons of the blocks that the test does not run.
+	// notRun contains the reasons in the "not run" markers of the page, in order.
 	notRun []string
 }
 
-// commandPages returns all pages with commands by path. All other pages of docs must
-// contain no commands.
+// commandPages returns a map from paths of pages to descriptions. It contains all pages
+// that have commands.
 func commandPages(t *testing.T) map[string]commandPage {
-	// The fake model answers every prompt with this program.
+	// The fake model answers each prompt with this program.
 	m := startModel(t, claudetest.Program("Shows the answer.", "print(6 * 7)"))
 	return map[string]commandPage{
 		"README.md": {registers: true, starts: true, want: []string{`"stdout":"2 rows\n"`, `"text/plain":"42"`, "\n42\n"}},
@@ -174,8 +178,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 		},
 		"docs/libraries.md": {files: map[string]string{"bin/go": goOfLibraries}, want: []string{"0\n1\n2\nsucceeded\n42\ndecrypted\nnot found\n"}},
 		"docs/packages.md": {
-			// The fake Python index contains numpy, which the page installs. npm uses
-			// the registry that is configured on this machine.
+			// The page installs numpy, so the fake Python index contains a package with
+			// this name. npm uses the registry that is configured on this machine.
 			flags: func(t *testing.T) []string {
 				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
 					"numpy/__init__.py": "class arange(list):\n    def __init__(self, n):\n        super().__init__(range(n))\n\n    def sum(self):\n        return sum(self)\n",
@@ -219,8 +223,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 }
 
 // TestDocumentationCommandsRun runs all commands of the README and the other pages,
-// except blocks with a "not run" marker. It changes only the server's port, the
-// domain of e-mail addresses, and the cost of a key derivation.
+// except code blocks with a "not run" marker. Before a run, it changes only the
+// server's port, the domain of e-mail addresses, and the cost of a key derivation.
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
@@ -247,8 +251,8 @@ func TestDocumentationCommandsRun(t *testing.T) {
 	}
 }
 
-// runLanguages are the languages of blocks that the test runs or saves as programs.
-// shownLanguages are the languages of all other blocks.
+// runLanguages contains the languages of code blocks that the test runs or saves as
+// programs. shownLanguages contains the languages of code blocks that are only shown.
 var (
 	runLanguages   = []string{"sh", "python", "javascript", "go"}
 	shownLanguages = []string{"", "json", "ini", "nginx", "toml"}
@@ -260,16 +264,16 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	port := freePort(t)
 	var notRun []string
 	script := "set -eu -o pipefail\n" +
-		// With the option --fail-with-body, curl fails if the API answers with an
-		// error.
+		// With the option --fail-with-body, curl fails if the API returns an error.
+		// Without this option, the script would continue after an error.
 		"curl() { command curl --fail-with-body \"$@\"; }\n"
 	for _, block := range blocks {
 		switch {
 		case block.notRun != "":
 			notRun = append(notRun, block.notRun)
 		case block.language == "sh":
-			// Print a line break after each block, so that the outputs of two blocks do
-			// not join.
+			// Print a line break after each code block. Without it, the last line of
+			// one block and the first line of the next could form one line.
 			script += block.script() + "echo\n"
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages
@@ -286,8 +290,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		t.Errorf("blocks are not run for the reasons %q, want %q", notRun, p.notRun)
 	}
 	script = strings.ReplaceAll(script, "127.0.0.1:8080", "127.0.0.1:"+port)
-	// Use cheap parameters for the key derivation. With the page's parameters and
-	// without a native library, the Python client needs minutes.
+	// Use cheap parameters for the key derivation. The parameters on the page are
+	// expensive: without a native library, the Python client would need minutes.
 	script = strings.ReplaceAll(script, "python/run.py report", "python/run.py --memory-kib 64 --time 1 report")
 	script = strings.ReplaceAll(script, "@example.org", "@port"+port+".example.org")
 
@@ -328,8 +332,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	p.writeTools(t, dir)
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, env
-	// Write the output to a file. With a pipe, Wait would not return while a server
-	// runs in the background.
+	// Write the output to a file instead of a pipe. With a pipe, Wait would not return
+	// until the server in the background has ended.
 	output := must(os.Create(filepath.Join(dir, "output")))(t)
 	defer output.Close()
 	cmd.Stdout, cmd.Stderr = output, output
@@ -345,8 +349,9 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	}
 }
 
-// startServer returns a server for the commands of the page: a new one or the shared
-// one.
+// startServer returns the server for the commands of the page. If the page needs a
+// separate data directory or flags, this is a new server. Otherwise it is the shared
+// server.
 func (p commandPage) startServer(t *testing.T, data string) *server {
 	switch {
 	case p.ownData:
@@ -358,8 +363,8 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 	}
 }
 
-// writeSettings writes the settings file of a server that was installed from the Debian
-// package. It returns the path of the file.
+// writeSettings writes a settings file like the settings file of a server that was
+// installed from the Debian package. It returns the path of the file.
 func writeSettings(t *testing.T, dir, data string) string {
 	t.Helper()
 	path := filepath.Join(dir, "etc/pyth-on/pyth-on.toml")
@@ -372,8 +377,8 @@ func writeSettings(t *testing.T, dir, data string) string {
 	return path
 }
 
-// saveProgram saves a program to a file. The first line of the program contains the
-// name of the file.
+// saveProgram saves a code block as a program file. The first line of the code block
+// contains the name of the file.
 func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
 	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs|go))\n`).FindStringSubmatch(block.text)
@@ -386,8 +391,8 @@ func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	}
 }
 
-// writeTools writes the files of the page to the directory, and scripts for commands
-// such as pyth-on and make.
+// writeTools writes the files of the page to the directory. It also writes scripts that
+// replace commands such as pyth-on and make.
 func (p commandPage) writeTools(t *testing.T, dir string) {
 	t.Helper()
 	tools := strings.NewReplacer("{{binary}}", binary, "{{make}}", must(exec.LookPath("make"))(t))
@@ -423,9 +428,9 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 	}
 }
 
-// pythOnOfPages is a script that replaces the command `pyth-on`. For the subcommand
-// `serve`, it stops the last server, starts a new one in the background, and waits
-// until programs can run. For the creation of an account, it enters the password.
+// pythOnOfPages is a script that replaces the command `pyth-on`. For `pyth-on serve`,
+// it stops the last server, starts a new server in the background, and waits until
+// programs can run. When a command creates an account, the script enters the password.
 const pythOnOfPages = `#!/usr/bin/env bash
 set -eu
 lives() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
@@ -452,8 +457,8 @@ users)
 esac
 `
 
-// goOfLibraries is a script that replaces go. The module is not published, so the
-// script uses the module of this repository.
+// goOfLibraries is a script that replaces the command `go`. The Go module of Pyth-On is
+// not published, so the script uses the module in this repository.
 const goOfLibraries = `#!/usr/bin/env bash
 set -eu
 export PATH=${PATH#*:} CGO_ENABLED=0 GOFLAGS='-mod=mod -trimpath'
@@ -465,8 +470,8 @@ case "$*" in
 esac
 `
 
-// sudoOfPages is a script that replaces sudo. There is no user pyth-on, so the owner of
-// files stays the same.
+// sudoOfPages is a script that replaces sudo. It ignores options that change the owner
+// of files, because the user pyth-on does not exist in the test.
 const sudoOfPages = `#!/usr/bin/env bash
 set -eu
 [ "$1" != -u ] || shift 2
@@ -482,8 +487,8 @@ done
 exec "$@"
 `
 
-// systemctlOfPages is a script that replaces systemctl. The deep test
-// TestDebianPackage uses systemd.
+// systemctlOfPages is a script that replaces systemctl. The deep test TestDebianPackage
+// uses the real systemd.
 const systemctlOfPages = `#!/usr/bin/env bash
 set -eu
 data=var/lib/pyth-on/data
@@ -504,20 +509,20 @@ case "$*" in
 esac
 `
 
-// registerOfPages is a script. It creates an account on the server that the commands
-// of a page have started.
+// registerOfPages is a shell script that creates an account on the server that the
+// commands of a page have started.
 const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: application/json' \
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
 // makeOfPages is a script that replaces `make`. It only prints the commands of a
-// target, because the commands of `make test` would run this test. It fails if the
-// Makefile does not have the target.
+// target, because `make test` would run this test again. It fails if the Makefile does
+// not contain the target.
 const makeOfPages = `#!/usr/bin/env bash
 exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
 `
 
-// stopServerOfPage stops the server that the commands of the page have started.
+// stopServerOfPage stops a server that the commands of the page have started.
 func stopServerOfPage(t *testing.T, dir string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "server.pid"))
@@ -543,11 +548,11 @@ func isRunning(pid int) bool {
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
-// nextPort is the last port that freePort has returned.
+// nextPort is the last port that the function freePort has returned.
 var nextPort atomic.Int32
 
-// freePort returns a port that is free. It is below the ports that the kernel chooses
-// for other servers, so it stays free until the caller uses it.
+// freePort returns a free port. The port is below the range from which the kernel
+// chooses ports for other servers. So the port stays free until the caller uses it.
 func freePort(t *testing.T) string {
 	t.Helper()
 	nextPort.CompareAndSwap(0, int32(10_000+os.Getpid()%10_000))

@@ -16,7 +16,7 @@ func readFile(t *testing.T, path string) string {
 }
 
 // TestDocumentationIsComplete checks that the documentation mentions all commands,
-// flags, pages and directories.
+// flags, pages and directories of the project.
 func TestDocumentationIsComplete(t *testing.T) {
 	t.Parallel()
 	readme, settings := readFile(t, "../../README.md"), readFile(t, "../../docs/settings.md")
@@ -66,7 +66,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 }
 
 // TestDocumentationNamesLogMessages checks the log messages in the table of
-// docs/monitoring.md. The source code must contain each message.
+// docs/monitoring.md. Each message must occur in the source code.
 func TestDocumentationNamesLogMessages(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(readFile(t, "../../docs/monitoring.md"), "\n| message | meaning |\n")
@@ -100,8 +100,8 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 	}
 }
 
-// TestDocumentationLinksAreValid checks that each link leads to a file and to a
-// section that exist.
+// TestDocumentationLinksAreValid checks the links between pages. Each link must lead to
+// an existing file and to an existing section.
 func TestDocumentationLinksAreValid(t *testing.T) {
 	t.Parallel()
 	links := regexp.MustCompile(`\]\(([^)\s]*)\)`)
@@ -128,7 +128,7 @@ func TestDocumentationLinksAreValid(t *testing.T) {
 	}
 }
 
-// hasSection reports whether the page has a heading with this anchor.
+// hasSection reports whether the page has a heading with the given anchor.
 func hasSection(page, anchor string) bool {
 	unwanted := regexp.MustCompile(`[^\pL\pN _-]`)
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {

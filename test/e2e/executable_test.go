@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// sandboxExecutable returns the path of the executable of sandboxes in imageDir.
+// sandboxExecutable returns the path of the executable that servers use for sandboxes.
+// This executable is in the directory imageDir.
 func sandboxExecutable(t *testing.T) string {
 	t.Helper()
 	found := must(filepath.Glob(filepath.Join(imageDir, "sandbox-*")))(t)
@@ -19,8 +20,9 @@ func sandboxExecutable(t *testing.T) string {
 	return found[0]
 }
 
-// TestServeRunsSlimExecutableInSandboxes checks the executables of all processes of a
-// server. Only the server itself may run the server's binary.
+// TestServeRunsSlimExecutableInSandboxes checks which executable each process of a
+// server runs. Sandboxes must run a separate, smaller executable. Only the server
+// itself may run the server's binary.
 func TestServeRunsSlimExecutableInSandboxes(t *testing.T) {
 	t.Parallel()
 	for name, user := range map[string]func(t *testing.T) (*syscall.SysProcAttr, string){
@@ -47,7 +49,7 @@ func TestServeRunsSlimExecutableInSandboxes(t *testing.T) {
 				}
 				sandboxes++
 			}
-			// Each of the sandboxes consists of at least two processes.
+			// Each sandbox consists of at least two processes.
 			if sandboxes < 2*defaultWarm {
 				t.Errorf("the server has %d child processes", sandboxes)
 			}
@@ -55,8 +57,7 @@ func TestServeRunsSlimExecutableInSandboxes(t *testing.T) {
 	}
 }
 
-// descendantsOf returns the IDs of the children of the process, of their children,
-// and so on.
+// descendantsOf returns the IDs of all descendants of the process.
 func descendantsOf(pid int) []int {
 	all := childrenOf(pid)
 	for _, child := range all {
@@ -65,7 +66,9 @@ func descendantsOf(pid int) []int {
 	return all
 }
 
-// TestServeExplainsNoexec starts a server in a directory where no file can be executed.
+// TestServeExplainsNoexec starts a server whose data directory is on a file system with
+// the option noexec. There, the kernel executes no files. The error message must name
+// the reason.
 func TestServeExplainsNoexec(t *testing.T) {
 	t.Parallel()
 	data := mountDisk(t, 600*mib)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// record is an Execution of the API.
+// record is the record of a run, in the schema Execution of the API.
 type record struct {
 	execution
 	State, Reason, Content, Code, SessionID, KeyID, EncryptedName, StartedAt string
@@ -111,8 +111,8 @@ func TestCancelExecutionEndsTheProgram(t *testing.T) {
 	s.call(t, a, "POST", path+"/cancel", nil).want(t, 202, nil)
 }
 
-// TestExecutionsOfAKilledServer checks that a run is recorded as lost, and that the
-// data directory has no output in clear.
+// TestExecutionsOfAKilledServer kills a server during a run. The record must show that
+// the run is lost, and the data directory must not contain the output in plain text.
 func TestExecutionsOfAKilledServer(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-run-7c1e"
@@ -147,8 +147,8 @@ func TestExecutionsOfAKilledServer(t *testing.T) {
 	}
 }
 
-// TestExecutionEventsAreRepeated checks that the stored events equal the events of the
-// first stream.
+// TestExecutionEventsAreRepeated checks that a client can read the events of a run
+// again. The stored events must equal the events of the first stream.
 func TestExecutionEventsAreRepeated(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -156,7 +156,8 @@ func TestExecutionEventsAreRepeated(t *testing.T) {
 	header := map[string][]string{"X-Api-Key": {a.APIKey}}
 	code := "import sys\nfor i in range(3):\n    print('é', i, flush=True)\n    print(i, file=sys.stderr)\nopen('f', 'w').write('x')\ndisplay(1)\n2"
 	first := s.callWithHeader(t, header, "POST", "/api/v1/execute/stream", object{"code": code, "outputFiles": []string{"f"}, "labels": []string{"streamed"}})
-	// A slow server also sends comments, which do not belong to the events.
+	// On a slow machine, the stream also contains keep-alive comments. Remove these
+	// comments, because they are not events.
 	events := strings.ReplaceAll(string(first.want(t, 200, nil).body), ": keep-alive\n\n", "")
 	if !strings.HasPrefix(events, "id: 1\nevent: start\n") || !strings.Contains(events, "event: end\n") {
 		t.Fatalf("got %s", events)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestExecuteFollowsAcceptQuality sends Accept headers with quality values, which
-// decide the media type of the answer (RFC 9110, section 12.5.1).
+// TestExecuteFollowsAcceptQuality sends Accept headers with quality values. The quality
+// values must decide the media type of the answer (RFC 9110, section 12.5.1).
 func TestExecuteFollowsAcceptQuality(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestAuthenticationAcceptsAPIKeyAsBearer sends an API key in the header
-// Authorization to routes of each kind. If a request has both headers with
-// credentials, both credentials must belong to the same user.
+// TestAuthenticationAcceptsAPIKeyAsBearer sends an API key in the header Authorization
+// to different kinds of routes. If a request contains credentials in two headers, both
+// must belong to the same user.
 func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -38,12 +38,13 @@ func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 			s.callWithHeader(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
 		}
 	}
-	// An API key must not refresh tokens, in either header.
+	// A client must not be able to refresh tokens with an API key, in either header.
 	s.callWithHeader(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 }
 
-// TestAuthenticationDistinguishesExpiredCredentials checks that expired tokens,
-// invalid tokens and used refresh tokens cause different messages.
+// TestAuthenticationDistinguishesExpiredCredentials sends expired tokens, invalid
+// tokens and used refresh tokens. The server must return a different message for each
+// of these cases.
 func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--token-ttl=1s")

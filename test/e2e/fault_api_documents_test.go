@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// documentedResponse is a response in the OpenAPI document, or a reference to a
-// shared response.
+// documentedResponse is a response in the OpenAPI document. It can also be a reference
+// to a response that several operations share.
 type documentedResponse struct {
 	Ref     string `json:"$ref"`
 	Content map[string]any
 }
 
-// TestDocsShowEveryOperationAndMediaType checks that the reference page of a server
-// shows all operations and all media types of their answers.
+// TestDocsShowEveryOperationAndMediaType checks the reference page of a server. The
+// page must show all operations and all media types of their answers.
 func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -56,8 +56,8 @@ func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	}
 }
 
-// TestSessionFilesHaveDocumentedMediaType reads session files. The test client
-// checks that the media type of each answer is in the OpenAPI document.
+// TestSessionFilesHaveDocumentedMediaType reads session files. For each answer, the
+// test client checks that the OpenAPI document contains the media type.
 func TestSessionFilesHaveDocumentedMediaType(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestExecuteHintsAtNetworkAndPackages checks the hints in errors about a missing
-// network or package. It uses single runs, streams and sessions in each language.
+// TestExecuteHintsAtNetworkAndPackages runs programs that need a network or a package
+// that they do not have. The error must contain a hint. The test uses single runs,
+// streams and sessions in each language.
 func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -70,8 +71,9 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 			}
 		}
 	}
-	// The server must not give these hints in two cases: the run has a network but the
-	// host is denied, or the missing module has the name of one of the program's files.
+	// The server must not give a hint in two cases. In the first case, the run has a
+	// network, but the host is not allowed. In the second case, the missing module has
+	// the name of one of the program's files.
 	for name, request := range map[string]object{
 		"denied":    {"code": "import urllib.request\nurllib.request.urlopen('http://example.org/')", "network": object{"allow": []string{"api.example.net"}}},
 		"a program": {"code": "raise Exception('x' * 100000 + 'gaierror' + 'x' * 100000)"},
@@ -83,7 +85,8 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 			t.Errorf("%s: %s", name, encoded)
 		}
 	}
-	// A hint must not name a secret value as a package.
+	// If the name of the missing module is the value of a secret, the hint must not
+	// contain it.
 	a.storeSecret(t, "MODULE", "value_of_a_secret")
 	body := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, importlib\nimportlib.import_module(os.environ['MODULE'])"}).want(t, 200, nil).body
 	if strings.Contains(string(body), "value_of_a_secret") || strings.Contains(string(body), "value-of-a-secret") {

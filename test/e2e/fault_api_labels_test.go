@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestExecuteReturnsAndRecordsLabels checks that the answer, the end event and the
-// audit log contain the labels of a run. It also filters the audit log by labels.
+// TestExecuteReturnsAndRecordsLabels runs programs with labels. The answer, the end
+// event and the audit log must contain the labels. The test also filters the audit log
+// by labels.
 func TestExecuteReturnsAndRecordsLabels(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

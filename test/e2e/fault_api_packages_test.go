@@ -32,8 +32,8 @@ func TestPackagesAnswerInJSON(t *testing.T) {
 	}
 }
 
-// TestPackagesDeleteFindsLanguage sends DELETE requests without a language. The
-// server must find the language of the package.
+// TestPackagesDeleteFindsLanguage deletes packages with requests that do not name a
+// language. The server must find the language of the package.
 func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -59,8 +59,8 @@ func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	}
 }
 
-// TestPackagesFailuresHideHostPaths checks the error and progress messages of pip
-// and npm. They must not contain paths of the host.
+// TestPackagesFailuresHideHostPaths checks the error and progress messages of pip and
+// npm. The messages must not contain paths of the host.
 func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -109,8 +109,8 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	}
 }
 
-// TestPackagesChangeNeedsAuditEntry checks that a change fails if the server cannot
-// write the audit entry.
+// TestPackagesChangeNeedsAuditEntry checks that a change of packages fails if the
+// server cannot write the audit entry.
 func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -182,8 +182,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	} {
 		s.callWithHeader(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
 	}
-	// The server records requests with bad credentials in the background. So wait for
-	// the entries.
+	// The server writes the audit entries of requests with invalid credentials in the
+	// background. So wait for these entries.
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		out, failed := runAudit(t, data, "export", "--action=packages.changed", "--outcome=denied")
 		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool { return !strings.Contains(l, "with-a-bad-key") })
@@ -196,8 +196,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	}
 }
 
-// setAuditBroken adds a database trigger that refuses new audit entries, or removes
-// it.
+// setAuditBroken adds or removes a database trigger. While the trigger exists, the
+// database refuses new audit entries.
 func setAuditBroken(t testing.TB, data string, broken bool) {
 	t.Helper()
 	statement := `DROP TRIGGER broken`

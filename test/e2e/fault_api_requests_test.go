@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestListsRefuseForeignCursorsAndUnknownParameters requests lists with the cursor
-// of another list or with unknown parameters.
+// TestListsRefuseForeignCursorsAndUnknownParameters requests lists with the cursor of a
+// different list, or with unknown parameters. The server must refuse these requests.
 func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -53,8 +53,8 @@ func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	}
 }
 
-// TestRequestsNameWhatIsTooLarge checks that the message of a 413 answer names the
-// part of the request that is too large.
+// TestRequestsNameWhatIsTooLarge sends requests that are too large. The message of the
+// 413 answer must name the part of the request that is too large.
 func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -85,8 +85,8 @@ func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestGenerateWithoutModelIsNoFailure checks a server without a model. Its answer
-// must not ask clients to retry, and its log must not contain an error.
+// TestGenerateWithoutModelIsNoFailure sends a prompt to a server that has no model. The
+// answer must not ask the client to retry, and the log must not contain an error.
 func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -100,8 +100,8 @@ func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	}
 }
 
-// TestRequestsExplainValidationErrors checks the field "detail" of validation
-// errors, including errors in nested fields.
+// TestRequestsExplainValidationErrors sends invalid requests. The field "detail" of the
+// answer must describe the errors, even if they are in nested fields.
 func TestRequestsExplainValidationErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -136,8 +136,8 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 	}
 }
 
-// TestExecuteNamesUnknownFieldFirst misspells the name of a required field. The answer
-// must name the misspelled field instead of the missing one.
+// TestExecuteNamesUnknownFieldFirst misspells the name of a required field. The first
+// error in the answer must be the misspelled field, not the missing required field.
 func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -163,9 +163,9 @@ func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	}
 }
 
-// TestListsTakeEmptyCursorAsFirstPage requests the first page with an empty cursor,
-// since some clients use the same loop for all pages. The server must refuse blank
-// cursors.
+// TestListsTakeEmptyCursorAsFirstPage requests lists with an empty cursor. Some clients
+// do this for the first page, so the server must accept it. The server must refuse
+// cursors that contain only blanks.
 func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -182,8 +182,8 @@ func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	}
 }
 
-// TestRequestsRefuseForms sends HTML forms and partial files. The server must refuse
-// them and must not store or run them.
+// TestRequestsRefuseForms sends HTML forms and incomplete files. The server must refuse
+// these requests, and must not store or run their content.
 func TestRequestsRefuseForms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -211,8 +211,8 @@ func TestRequestsRefuseForms(t *testing.T) {
 	}
 }
 
-// TestRootShowsThePage checks that a person who opens the address of a server in a
-// browser gets a page, and not an error in JSON.
+// TestRootShowsThePage opens the root address of a server like a browser. The answer
+// must be a web page, not a JSON error.
 func TestRootShowsThePage(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

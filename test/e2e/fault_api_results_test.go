@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// jsonResults contains programs that show JSON values which some parsers reject. The
-// field "kept" says whether the answer must contain the value as JSON.
+// jsonResults contains programs that show JSON values. Some parsers reject these
+// values. The field "kept" is true if the answer must contain the value as JSON.
 var jsonResults = []struct {
 	name, language, code string
 	kept                 bool
@@ -26,7 +26,7 @@ var jsonResults = []struct {
 }
 
 // TestExecuteReturnsReadableJSONForAnyResult runs programs that show unusual JSON
-// values. The run must succeed, and common parsers must accept the answer.
+// values. Each run must succeed, and common JSON parsers must accept the answer.
 func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -64,8 +64,8 @@ func (s *stream) readEnd(t testing.TB) []byte {
 	}
 }
 
-// requireStrictJSON checks the nesting depth of the answer, since some parsers limit
-// it.
+// requireStrictJSON checks how deeply the JSON of the answer is nested, because some
+// parsers limit the depth.
 func requireStrictJSON(t *testing.T, body []byte, kept bool) {
 	t.Helper()
 	var x struct {

@@ -2,8 +2,8 @@ package e2e_test
 
 import "testing"
 
-// TestExecuteHasCommonCommands runs common Unix commands in the sandbox. Each must
-// succeed without error output.
+// TestExecuteHasCommonCommands runs common Unix commands in the sandbox. Each command
+// must succeed and must print nothing to standard error.
 func TestExecuteHasCommonCommands(t *testing.T) {
 	t.Parallel()
 	const code = `

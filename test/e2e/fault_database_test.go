@@ -13,9 +13,9 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// TestServeExplainsUnusableDatabase starts servers on databases that they cannot use.
-// Each start must fail with advice and change nothing. Each start fails before the
-// server needs an image of a sandbox, so the data directory contains no image.
+// TestServeExplainsUnusableDatabase starts servers with databases that a server cannot
+// use. Each start must fail with advice and change nothing. The data directories
+// contain no sandbox images, because each start fails before the server needs an image.
 func TestServeExplainsUnusableDatabase(t *testing.T) {
 	t.Parallel()
 	good := filepath.Join(t.TempDir(), "data")
@@ -101,9 +101,9 @@ func executeInDatabase(t *testing.T, path, statement string) {
 	requireNoError(t, errors.Join(err, db.Close()))
 }
 
-// TestServeGoesBackToOlderSchema creates a database with an older schema and lets a
-// command migrate it. Then it replaces the database with the copy that the command made
-// before the migration.
+// TestServeGoesBackToOlderSchema creates a database with an older schema, and a command
+// migrates it. Before the migration, this command makes a copy of the database. The
+// test then replaces the database with this copy.
 func TestServeGoesBackToOlderSchema(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -136,7 +136,7 @@ func TestServeGoesBackToOlderSchema(t *testing.T) {
 }
 
 // TestExecuteRefusesOnReadOnlyDatabase makes a PostgreSQL database read-only while a
-// server uses it, as after a failover to a standby.
+// server uses it. This happens in practice when a standby takes over.
 func TestExecuteRefusesOnReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	cluster := must(sharedCluster())(t)
@@ -144,8 +144,8 @@ func TestExecuteRefusesOnReadOnlyDatabase(t *testing.T) {
 	name := strings.TrimPrefix(must(url.Parse(address))(t).Path, "/")
 	set := func(value string) {
 		t.Helper()
-		// Only new connections to PostgreSQL get the changed setting, so end the
-		// existing connections.
+		// Existing connections to PostgreSQL do not get the changed setting. So end
+		// these connections.
 		for _, statement := range []string{
 			"ALTER DATABASE " + name + " SET default_transaction_read_only = " + value,
 			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "'",

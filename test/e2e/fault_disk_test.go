@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// diskHealth is the part of the answer of /api/health that describes the disk.
+// diskHealth contains the checks in the answer of /api/health that concern the disk.
 type diskHealth struct {
 	Status string
 	Checks map[string]struct {
@@ -25,7 +25,8 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	if res.status != status {
 		t.Errorf("health is %d: %s", res.status, res.body)
 	}
-	// Decode only the checks. In an error answer, status is a number and not a text.
+	// Decode only the field "checks". The field "status" is a number in an error
+	// answer, but a text in other answers.
 	var members struct{ Checks json.RawMessage }
 	if err := json.Unmarshal(res.body, &members); err != nil {
 		t.Fatal(err)
@@ -36,8 +37,9 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	return h
 }
 
-// requireRefusesWork sends requests that the server must record. While the disk is
-// in the given state, the server must refuse them and name the reason.
+// requireRefusesWork sends requests that the server must record on the disk. The disk
+// is in the given state, for example full. So the server must refuse the requests and
+// name the state of the disk.
 func requireRefusesWork(t *testing.T, a *account, session *session, state string) {
 	t.Helper()
 	s := a.server
@@ -76,8 +78,8 @@ func requireRefusesWork(t *testing.T, a *account, session *session, state string
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 }
 
-// requireWorks checks that the server works again and has not run the refused
-// programs.
+// requireWorks checks that the server works again. The server must not have run the
+// programs that it has refused.
 func requireWorks(t *testing.T, a *account, session *session) {
 	t.Helper()
 	session.runCode(t, "n += 1\nprint(n)").prints(t, "1\n")
@@ -89,10 +91,10 @@ func requireWorks(t *testing.T, a *account, session *session) {
 	}
 }
 
-// withoutBootsInAdvance limits the sandboxes of a server so that it boots none in
-// advance. Without this limit, a server on a slow machine boots sandboxes in advance
-// after some runs. On a full disk, such a boot fails, and then the health check of
-// sandboxes also fails.
+// withoutBootsInAdvance contains flags with which a server boots no sandboxes in
+// advance. Without these flags, a server on a slow machine could boot sandboxes in
+// advance while the disk is full. Such a boot would fail, and then the health check of
+// sandboxes would also fail.
 var withoutBootsInAdvance = []string{"--max-sandboxes=3", "--max-running=3"}
 
 func TestExecuteRefusesOnFullDisk(t *testing.T) {
@@ -111,8 +113,8 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 		t.Errorf("free space: %v", free)
 	}
 	for range 3 {
-		// The server must notice a full disk at the next request. It must not wait for a
-		// failed write or for the next periodic check.
+		// The server must notice a full disk at the next request. It must not first
+		// wait until a write fails, or until the next periodic check.
 		fill := fillDisk(t, data)
 		requireRefusesWork(t, a, session, "full")
 		if err := os.Remove(fill); err != nil {
@@ -120,8 +122,7 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 		}
 		requireWorks(t, a, session)
 	}
-	// The test reads the server's log in the background, so the last lines can arrive
-	// later.
+	// The test reads the server's log in the background. So wait for the last lines.
 	eventually(t, "the log reports each change", func() bool {
 		log := s.log.String()
 		return strings.Count(log, `msg="disk not writable: programs are refused"`) == 3 && strings.Count(log, `msg="disk writable again"`) == 3

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// rawServer is a TCP server on this machine. It stores the bytes that it receives on
-// each connection. It answers every connection with a fixed text.
+// rawServer is a TCP server on this machine. It answers every connection with a fixed
+// text, and stores the bytes that it receives.
 type rawServer struct {
 	address  string
 	mu       sync.Mutex
@@ -58,8 +58,9 @@ func (s *rawServer) receivedText() string {
 	return strings.Join(s.received, "\n")
 }
 
-// tunnelProgram opens a tunnel for each line and sends the line in two parts. Then
-// it sends a Host header with the name of another host.
+// tunnelProgram is a program that opens a tunnel through the proxy for each line. It
+// sends the line in two parts. Then it sends a Host header with the name of another
+// host.
 const tunnelProgram = `
 import os, socket, sys
 proxy = os.environ["HTTP_PROXY"].removeprefix("http://").rstrip("/").split(":")
@@ -143,7 +144,8 @@ func TestExecuteTunnelRefusesOtherHosts(t *testing.T) {
 	if strings.Contains(s.receivedText(), "evil") {
 		t.Errorf("the server received another host: %q", s.receivedText())
 	}
-	// The proxy must forward other protocols, even if later bytes look like HTTP.
+	// The proxy must also forward protocols other than HTTP, even if later bytes look
+	// like HTTP.
 	run("other protocols", single, passed, "True", 5)
 }
 
@@ -174,6 +176,7 @@ for target in sys.argv[1:]:
 	session := a.openSession(t, object{"language": "python", "network": object{"allow": allow}})
 	quoted := `["` + strings.Join(targets, `", "`) + `"]`
 	session.runCode(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
-	// Only answers that the proxy itself creates have the header X-Pyth-On-Egress.
+	// Only the answers that the proxy itself creates may contain the header
+	// X-Pyth-On-Egress.
 	a.execute(t, object{"code": code, "args": []string{"other.test"}, "network": object{"allow": allow}}).prints(t, "False True\n")
 }

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestRegisterNormalizesEmails registers one spelling of an address. With other
-// spellings of this address, users must log in to this account and cannot register.
+// TestRegisterNormalizesEmails registers an account with one spelling of an e-mail
+// address. With another spelling of the same address, a user must be able to log in to
+// this account. A second registration with another spelling must fail.
 func TestRegisterNormalizesEmails(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

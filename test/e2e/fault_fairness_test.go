@@ -19,8 +19,8 @@ func (s *server) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// startUploads starts requests that announce a large body and send only a part of
-// it. The server can refuse some of the requests and close their connections.
+// startUploads starts requests that announce a large body, but send only a part of this
+// body. The server may refuse some of the requests and close their connections.
 func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)
@@ -30,9 +30,9 @@ func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestExecuteServesOthersDespiteLargeBodies starts uploads of one user that exceed
-// the user's share of the request memory. The server must still accept bodies of
-// other users.
+// TestExecuteServesOthersDespiteLargeBodies starts large uploads of one user. Together
+// they exceed the user's share of the request memory. The server must still accept
+// requests with bodies from other users.
 func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-request-memory=128")
@@ -48,8 +48,9 @@ func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	})
 }
 
-// TestExecuteChargesQueuedFiles queues programs with large files for one user. Their
-// total size must not exceed the user's share of the request memory.
+// TestExecuteChargesQueuedFiles queues programs with large files of one user. The
+// server must limit the total size of the queued files to the user's share of the
+// request memory.
 func TestExecuteChargesQueuedFiles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
@@ -94,9 +95,9 @@ func TestExecuteChargesQueuedFiles(t *testing.T) {
 	a.run(t, "print(1)").prints(t, "1\n")
 }
 
-// TestExecuteAnswers429AtUserLimits exceeds each limit of one user while the server
-// has free capacity. The answer must be 429 and say what to do. The server must
-// still serve other users.
+// TestExecuteAnswers429AtUserLimits exceeds each limit of one user while the server has
+// free capacity. The status must be 429, and the message must say what to do. The
+// server must still serve other users.
 func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
@@ -138,8 +139,8 @@ func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	other.run(t, "print(2)").prints(t, "2\n")
 }
 
-// TestServeLimitsConnections opens more connections than allowed, in each state of
-// an idle connection. The server must still serve other users.
+// TestServeLimitsConnections opens more connections than the server allows. It does
+// this with each kind of idle connection. The server must still serve other users.
 func TestServeLimitsConnections(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-connections=40")
@@ -168,8 +169,9 @@ func TestServeLimitsConnections(t *testing.T) {
 	}
 }
 
-// TestServeRefusesAmbiguousMessages sends requests whose end is ambiguous, each with
-// another request after it. The server must never answer the second request.
+// TestServeRefusesAmbiguousMessages sends requests with an ambiguous end. After each
+// request, it sends a second request on the same connection. The server must never
+// answer the second request.
 func TestServeRefusesAmbiguousMessages(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

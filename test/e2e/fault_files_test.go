@@ -52,8 +52,8 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
-// fileWriters has one function for each language. The function returns a program
-// that writes content to the file at path and creates missing directories.
+// fileWriters maps each language to a function. The function returns a program that
+// writes "content" to the file at "path" and creates missing directories.
 var fileWriters = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
@@ -123,8 +123,8 @@ var unicodeNames = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// unsafeNames contains file names that the server refuses: they contain a line break,
-// change the direction of the text, or are not valid text.
+// unsafeNames contains file names that the server refuses. Each name contains a line
+// break, changes the direction of the text, or is not valid text.
 var unsafeNames = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 
 func TestExecuteKeepsUnicodeFileNames(t *testing.T) {
@@ -195,8 +195,8 @@ func TestSessionFilesKeepUnicodeNames(t *testing.T) {
 	}
 }
 
-// TestExecuteSkipsUnsafeFileNames runs programs that write files with unsafe names.
-// The run must succeed, and its answer must list these files in filesSkipped.
+// TestExecuteSkipsUnsafeFileNames runs programs that write files with unsafe names. The
+// run must succeed. The field filesSkipped of the answer must list these files.
 func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -235,8 +235,8 @@ func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	}
 }
 
-// TestSessionFilesReserveNoName uses file names that earlier versions of the server
-// reserved. They must work like all other names.
+// TestSessionFilesReserveNoName uses file names that were reserved in earlier versions
+// of the server. These names must now work like all other names.
 func TestSessionFilesReserveNoName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -268,9 +268,9 @@ func TestSessionFilesReserveNoName(t *testing.T) {
 	s.runCode(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
 }
 
-// TestSessionInputFilesFollowNoLink creates links, directories and special files in
-// a session. Then it sends input files with the same paths. The server must replace
-// the old file or refuse the run, but must not write through a link.
+// TestSessionInputFilesFollowNoLink creates links, directories and special files in a
+// session. Then it sends input files with the same paths. The server must replace the
+// existing file or refuse the run. It must never write to the target of a link.
 func TestSessionInputFilesFollowNoLink(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// processesBelow returns the IDs of the processes whose executable is below dir.
+// processesBelow returns the IDs of the processes whose executable is in dir or in a
+// directory below it.
 func processesBelow(dir string) []int {
 	var found []int
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
@@ -27,7 +28,7 @@ func processesBelow(dir string) []int {
 }
 
 // killFirstStart starts a server, which builds its image. It waits until the build
-// has begun to compile. After the given pause, it kills the server.
+// begins to compile. After the given pause, it kills the server.
 func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -78,8 +79,8 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			if testing.Short() && attr != nil {
 				moments = pauses[1:2] // With -short, test this user with only one pause.
 			}
-			// Each server starts immediately after the previous server was killed. The
-			// new server must still reach the compilation.
+			// Start each server immediately after the previous server was killed. The
+			// new server must still begin to compile.
 			for _, pause := range moments {
 				killFirstStart(t, data, attr, pause)
 			}
@@ -115,7 +116,8 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 			t.Errorf("%d MiB: remaining files: %v", size/mib, left)
 		}
 	}
-	// The commands `run` and `doctor` must also report the missing space.
+	// On a disk without enough space, the commands `run` and `doctor` must also report
+	// that space is missing.
 	cache := mountDisk(t, 100*mib)
 	if out, err := runBinary(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk space in "+cache) {
 		t.Errorf("doctor: %v: %s", err, out)
@@ -127,7 +129,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	if out, err := runBinary(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
 		t.Errorf("run: %v: %s", err, out)
 	}
-	// The server must start on a disk that is slightly larger than the required space.
+	// The disk is slightly larger than the required space, so the server must start.
 	info := must(os.Stat(node))(t)
 	data := mountDisk(t, (256+16)*mib+must(os.Stat(sandboxExecutable(t)))(t).Size()+info.Size()+mib)
 	s := startServerIn(t, data, nil, "--node="+node)

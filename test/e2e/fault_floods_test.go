@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// floods contains programs that define write(). This function writes forever, to the
-// results or to standard output.
+// floods contains Python code that defines the function write(). This function writes
+// forever, either to the results or to standard output.
 var floods = map[string]string{
 	"frames that are whole": `
 import os
@@ -62,15 +62,17 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 			t.Parallel()
 			withResults := []bool{true, false}
 			if testing.Short() && name != "frames that are whole" && name != "standard output" {
-				// Without results, the server does not read the frames. So without
-				// results, run only one of the programs that write frames.
+				// Some programs write result frames. If a request disables results, the
+				// server does not read these frames. So with -short, run only one of
+				// these programs without results.
 				withResults = []bool{true}
 			}
 			for _, results := range withResults {
-				// The run must end when the program's first process ends, not at the
-				// timeout.
+				// The run must end as soon as the program's first process ends. It must
+				// not wait for the time-out.
 				a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
-				// A run that times out must return the output from before the flood.
+				// A run that times out must return the output that the program printed
+				// before the endless output.
 				x := untilTimeout(800, func(milliseconds int) *execution {
 					return a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": milliseconds, "results": results})
 				}, func(x *execution) bool { return x.Stdout != "" }).ends(t, "timed_out")

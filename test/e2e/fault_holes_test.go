@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestSessionSparseFileDelaysNothing reads sparse files, whose size is much larger
-// than their content. This must not delay other requests.
+// TestSessionSparseFileDelaysNothing reads sparse files: files that are much larger
+// than their content on the disk. The reads must not delay other requests.
 func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -27,8 +27,8 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 					t.Errorf("HEAD of %s: status %d", name, got.status)
 				}
 			}
-			// The server sends a sparse file completely if its size is within the size limit
-			// of the session's disk.
+			// The server sends a sparse file completely if the file is not larger than
+			// the size limit of the session's disk.
 			get := s.callFile(t, "GET", "d", nil).want(t, 200, nil)
 			if len(get.body) != 90<<20 {
 				t.Errorf("got %d bytes", len(get.body))
@@ -63,8 +63,8 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestServeStopsDuringFileDownload stops the server after a client has read a part of a
-// file and has stopped reading.
+// TestServeStopsDuringFileDownload stops the server while a client downloads a file.
+// The client has read only a part of the file and has stopped reading.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--drain-timeout=5m")

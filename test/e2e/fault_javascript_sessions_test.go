@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSessionNodeEvaluatesObjectLiterals runs code that begins with a brace. It can
-// be an object literal, as in Node's console.
+// TestSessionNodeEvaluatesObjectLiterals runs code that begins with a brace. As in
+// Node's console, such code can be an object literal.
 func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "{ a: [1], 'b': 2 }").requireResults(t, "{ a: [ 1 ], b: 2 }")
@@ -23,8 +23,8 @@ func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 	})
 }
 
-// TestSessionNodeSurvivesDamagedGlobals runs programs that damage global objects.
-// The session must survive.
+// TestSessionNodeSurvivesDamagedGlobals runs programs that damage global JavaScript
+// objects. The session must continue to work.
 func TestSessionNodeSurvivesDamagedGlobals(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")

@@ -7,8 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sameWithoutResults runs a Node program with and without results and returns the
-// run with results. Except for the results, both runs must be equal.
+// sameWithoutResults runs a Node program twice, with and without rich results. Both
+// runs must be equal, except for the rich results. It returns the run with rich
+// results.
 func sameWithoutResults(t testing.TB, a *account, language, code string) *execution {
 	t.Helper()
 	request := object{"language": language, "code": code, "timeoutMs": 60_000}
@@ -32,7 +33,7 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 }
 
 // TestExecuteJavaScriptShowsHostileValues runs programs that show values with hostile
-// getters and methods. Such values must not change the program's output or exit code.
+// getters and methods. These values must not change the program's output or exit code.
 func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -88,8 +89,9 @@ func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptSourceIsUnchanged runs programs that would notice if Pyth-On's
-// code in the interpreter changed their source.
+// TestExecuteJavaScriptSourceIsUnchanged checks that Pyth-On's code in the interpreter
+// does not change the source of programs. The programs of the test would notice a
+// change.
 func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -121,8 +123,8 @@ func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptReturnsLastValue checks which value of a program becomes its
-// result.
+// TestExecuteJavaScriptReturnsLastValue checks which value of a program becomes the
+// result of the run.
 func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// requireJSONLog checks that each line of the log is a JSON record with keys in
-// snake_case and durations in milliseconds. It returns the records.
+// requireJSONLog checks that each line of the log is a JSON record. The keys must be in
+// snake_case, and durations must be in milliseconds. It returns the records.
 func requireJSONLog(t *testing.T, log string) []object {
 	t.Helper()
 	key := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -47,7 +47,7 @@ func requireJSONLog(t *testing.T, log string) []object {
 
 func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	t.Parallel()
-	// The data directory is empty, so the server builds the image and logs this.
+	// The data directory is empty. So the server builds the image and logs the build.
 	data := t.TempDir()
 	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes the directory private and logs this.
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
-	// gVisor prints a message when SIGABRT ends it. The message must not appear
+	// When SIGABRT ends gVisor, gVisor prints a message. This message must not appear
 	// between the records of the log.
 	for _, pid := range s.sandboxPIDs() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)
@@ -98,7 +98,7 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", name, code, log)
 		}
 	}
-	// The text format must use the same keys for durations.
+	// In the text format, the log must use the same keys for durations.
 	s := sharedServer(t)
 	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	eventually(t, "the request is logged", func() bool {
@@ -106,8 +106,8 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 	})
 }
 
-// TestServeJSONLogAsOrdinaryUser checks the log of an ordinary user's server. Such a
-// server has two processes, which write to the same log.
+// TestServeJSONLogAsOrdinaryUser checks the log of a server that an ordinary user has
+// started. Such a server has two processes, and both processes write to the same log.
 func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -119,8 +119,8 @@ func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	}
 }
 
-// runServeUntilExit starts a server that exits by itself. It returns the exit code
-// and the standard error output.
+// runServeUntilExit starts a server that exits by itself. It returns the exit code and
+// the text on standard error.
 func runServeUntilExit(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// metricSeries returns the values of all series. The keys are names with labels. If the
-// server has a worker, the metrics are those of the worker, except those of the disk.
+// metricSeries returns the values of all series of metrics. The keys are the names of
+// the series with their labels. If the server has a worker, the values come from the
+// worker, but disk metrics come from the server.
 func (s *server) metricSeries(t testing.TB) map[string]string {
 	t.Helper()
 	if s.worker != nil {
@@ -88,8 +89,8 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 			t.Errorf("%s is %s", name, first[name])
 		}
 	}
-	// Requests must not add a series. Alerts need all counters from the start, with the
-	// value 0.
+	// Requests must not create new series. Alerts need all counters from the start of
+	// the server, with the value 0.
 	a := s.register(t)
 	session := a.openSession(t, object{"language": "python"})
 	session.runCode(t, "print(42)")

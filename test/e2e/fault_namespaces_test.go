@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// namespaceFlags maps kinds of namespaces to the flags for clone(2) and unshare(2).
+// namespaceFlags maps each kind of namespace to its flag for clone(2) and unshare(2).
 var namespaceFlags = map[string]int{
 	"user": 0x10000000, "mount": 0x00020000, "network": 0x40000000, "IPC": 0x08000000, "UTS": 0x04000000,
 	"PID": 0x20000000, "cgroup": 0x02000000, "user and mount": 0x10020000, "all": 0x7e020000,
 }
 
-// TestExecuteRefusesNamespaces tries to create each kind of namespace with each
-// system call, in the program and in its children.
+// TestExecuteRefusesNamespaces tries to create each kind of namespace with each system
+// call. It tries this in the program and in child processes of the program.
 func TestExecuteRefusesNamespaces(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -56,8 +56,9 @@ print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(o
 	}
 }
 
-// TestExecuteCountsAllStoredData checks that programs cannot store extended
-// attributes, since the size limit of the disk does not count them.
+// TestExecuteCountsAllStoredData checks that programs cannot store extended attributes.
+// The size limit of the disk does not count extended attributes, so programs could
+// store data without a limit.
 func TestExecuteCountsAllStoredData(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -82,7 +83,8 @@ print(sorted(os.listdir('.')))
 }
 
 // TestExecuteLimitsFileNames creates files until the maximum number of file names is
-// reached. After a removal of any kind, one more file must be possible.
+// reached. Then it removes a file in different ways. After each removal, the program
+// must be able to create one more file.
 func TestExecuteLimitsFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -118,7 +120,7 @@ print(link('f2', 'd/again', 100), os.stat('f2').st_nlink)
 	const want = "65536 (0, 'ENOSPC') 0\n1\n2\n3\n3\n3\n3\nENOENT ENOTDIR EISDIR ENOENT 3\n(100, None) 101\n"
 	a.run(t, code).prints(t, want)
 	a.execute(t, object{"code": code, "isolation": "execution"}).prints(t, want)
-	// The next run must have the full number of names.
+	// The next run must again be able to create the maximum number of file names.
 	a.run(t, code).prints(t, want)
 	a.openSession(t, object{}).runCode(t, code).prints(t, want)
 	a.execute(t, object{"language": "javascript", "code": `
@@ -128,8 +130,8 @@ let made = 0;
 try { for (; made < 100_000; made++) fs.linkSync('f', 'l' + made); } catch (e) { console.log(made, e.code); }`}).prints(t, "65536 ENOSPC\n")
 }
 
-// TestExecuteCountsFileNamesInRaces creates and removes the same names in parallel
-// processes. The counted number of names must stay correct.
+// TestExecuteCountsFileNamesInRaces creates and removes the same file names in parallel
+// processes. The sandbox must still count the file names correctly.
 func TestExecuteCountsFileNamesInRaces(t *testing.T) {
 	t.Parallel()
 	const code = `

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// removeDatabase removes the files of the data directory that match the pattern,
-// such as "pyth-on.db*".
+// removeDatabase removes the files of the data directory that match the pattern, for
+// example "pyth-on.db*".
 func removeDatabase(t *testing.T, data, pattern string) {
 	t.Helper()
 	for _, path := range must(filepath.Glob(filepath.Join(data, pattern)))(t) {
@@ -84,7 +84,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.server.stop(t)
 
-	// The flag that the error message recommends must work.
+	// The server must start with the flag that the error message recommends.
 	removeDatabase(t, data, "pyth-on.db*")
 	before := must(os.ReadFile(key))(t)
 	anew := startServerIn(t, data, nil, "--new-database")
@@ -99,8 +99,8 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 	startServerIn(t, data, nil).register(t).run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestServeAcceptsExternalRootKeyOnFirstStart starts a new server with a root key
-// that already exists outside the data directory.
+// TestServeAcceptsExternalRootKeyOnFirstStart starts a new server with an existing root
+// key outside the data directory.
 func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
@@ -131,9 +131,9 @@ func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	}
 }
 
-// TestServeContinuesKilledFirstStart creates the files that a first start leaves if
-// it is killed after it has written the root key. The next start must not report a
-// lost database.
+// TestServeContinuesKilledFirstStart simulates a first start that was killed after it
+// had written the root key. It creates the files that such a start leaves. The next
+// start must not report a lost database.
 func TestServeContinuesKilledFirstStart(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)

@@ -17,15 +17,16 @@ import (
 	"time"
 )
 
-// startNginx starts nginx with the configuration from docs/server.md and returns
-// the URL of nginx. It changes only the address of the server in the configuration.
+// startNginx starts nginx with the configuration in docs/server.md and returns the URL
+// of nginx. In this configuration, it changes only the address of the server.
 func startNginx(t *testing.T, s *server) string {
 	t.Helper()
 	return "http://" + startNginxWith(t, s, "", "")
 }
 
-// startNginxWith starts nginx like startNginx. It adds parameters to the directive
-// "listen", and directives to the block "server". It returns the address of nginx.
+// startNginxWith starts nginx with an extended configuration and returns the address of
+// nginx. It adds parameters to the directive "listen", and directives to the block
+// "server".
 func startNginxWith(t *testing.T, s *server, listen, directives string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/server.md"))(t)), "```nginx\n")
@@ -35,7 +36,8 @@ func startNginxWith(t *testing.T, s *server, listen, directives string) string {
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()
-	// nginx cannot let the kernel choose a port.
+	// Choose a free port in the test, because nginx cannot let the kernel choose a
+	// port.
 	address := "127.0.0.1:" + freePort(t)
 	user := ""
 	if os.Getuid() == 0 {
@@ -94,7 +96,8 @@ http {
 	return address
 }
 
-// TestLinksBeginWithHTTPSBehindNginx uses nginx with TLS as docs/server.md describes.
+// TestLinksBeginWithHTTPSBehindNginx runs nginx with TLS, as docs/server.md describes.
+// Links in answers of the server must begin with https.
 func TestLinksBeginWithHTTPSBehindNginx(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--trusted-proxies=127.0.0.0/8")
@@ -116,7 +119,8 @@ func TestLinksBeginWithHTTPSBehindNginx(t *testing.T) {
 	}
 }
 
-// zeros is a reader that returns zeros. Its value is the number of bytes that are left.
+// zeros is a reader that returns zero bytes. Its value is the number of bytes that are
+// still left.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -168,8 +172,8 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 		t.Errorf("status %d with %d bytes", res.StatusCode, n)
 	}
 	res.Body.Close()
-	// nginx must forward a file of 1 GiB to the server. The server refuses the file,
-	// because the session does not exist.
+	// nginx must forward a file of 1 GiB to the server. The server then refuses the
+	// file, because the session does not exist.
 	whole := zeros(1 << 30)
 	res = put("ses_none", &whole, 1<<30)
 	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 404 || !strings.Contains(string(text), `"not_found"`) {
@@ -177,8 +181,8 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	}
 	res.Body.Close()
 
-	// Events must arrive while the program runs. The program must end when the client
-	// closes the connection.
+	// Events must arrive while the program is still running. When the client closes the
+	// connection, the program must end.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TestSessionTypeScriptAllowsExports runs programs with export statements in a
-// session. Sessions run code as scripts, and scripts normally cannot contain
-// exports.
+// TestSessionTypeScriptAllowsExports runs programs with export statements in a session.
+// Sessions run code as scripts. Scripts normally cannot contain export statements.
 func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
@@ -60,7 +59,8 @@ func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	}
 }
 
-// largeValues contains expressions whose values, as text, do not fit into memory.
+// largeValues contains JavaScript expressions. The text of their values does not fit
+// into the memory of a sandbox.
 var largeValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",
@@ -77,8 +77,8 @@ var largeValues = []string{
 }
 
 // TestSessionNodeSurvivesLargeValues runs programs whose values are too large for the
-// memory of the session. It also runs programs whose values are small, but have
-// display methods that use too much memory or time.
+// memory of the session. It also runs programs with small values whose display methods
+// use too much memory or time.
 func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
@@ -98,8 +98,8 @@ func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	})
 }
 
-// TestExecuteNodeSurvivesLargeValues runs programs that show largeValues, without a
-// session.
+// TestExecuteNodeSurvivesLargeValues runs programs that show the values in largeValues,
+// without a session.
 func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -113,7 +113,7 @@ func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	}
 }
 
-// TestSessionNodeRunsErrorListeners runs programs with listeners for uncaught
+// TestSessionNodeRunsErrorListeners runs programs that have listeners for uncaught
 // errors.
 func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	t.Parallel()
@@ -144,8 +144,8 @@ func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	}
 }
 
-// TestSessionNodeHidesHookFrames checks that no stack trace contains a frame of the
-// hook: Pyth-On's code in the interpreter.
+// TestSessionNodeHidesHookFrames checks stack traces. They must contain no frame of the
+// hook (Pyth-On's code in the interpreter).
 func TestSessionNodeHidesHookFrames(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
@@ -193,8 +193,9 @@ func TestSessionNodeHidesHookFrames(t *testing.T) {
 	}
 }
 
-// TestExecuteNodeReportsEvalPosition checks that stack traces show the line and
-// column of the call of eval, in programs with and without a final value.
+// TestExecuteNodeReportsEvalPosition checks stack traces of programs that call eval.
+// The stack trace must show the line and column of this call, whether or not the
+// program has a final value.
 func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -236,7 +237,7 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 }
 
 // TestSessionNodeDeclaresNamesInLinearTime runs programs that declare many names. If
-// the time per name grew with the number of names, the runs would time out.
+// the time per name grew with the number of names, these runs would time out.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {
@@ -255,8 +256,8 @@ func TestExecuteNodeDeclaresNamesInLinearTime(t *testing.T) {
 	}
 }
 
-// declarationPrograms returns programs that declare almost as many names as the
-// maximum program size or the memory allows.
+// declarationPrograms returns programs that declare as many names as possible. The
+// maximum program size or the memory limits the number of names.
 func declarationPrograms() []string {
 	var programs []string
 	for i, d := range []struct {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestExecuteSendsOutputFilesWithoutCopies returns files of up to 10 MiB from runs
-// with a memory limit of 32 MiB. So the sandbox must not copy a file in order to
-// send it.
+// TestExecuteSendsOutputFilesWithoutCopies returns files of up to 10 MiB from runs with
+// a memory limit of 32 MiB. These runs fail if the sandbox copies a file in memory
+// before it sends the file.
 func TestExecuteSendsOutputFilesWithoutCopies(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -14,7 +14,8 @@ for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt
     open(p, 'w').write(p);
 `
 
-// patternCases contains patterns and the files of makeTree that match them.
+// patternCases contains patterns for output files. For each pattern, it lists the files
+// of makeTree that match.
 var patternCases = []struct {
 	patterns []string
 	files    string
@@ -54,7 +55,7 @@ func TestExecuteOutputPatternsSelectFiles(t *testing.T) {
 	}
 	x := a.execute(t, object{"code": makeTree, "outputFiles": []string{"out", "main.py", "a.txt"}}).ends(t, "succeeded")
 	for _, name := range []string{"main.py", "./main.py"} {
-		// In a session, main.py is an ordinary file that the program may write.
+		// In a session, main.py is an ordinary file. The program may write it.
 		if x := s.runCode(t, "open('main.py', 'w').write('mine')", object{"outputFiles": []string{name}}); string(x.fileContent(t, "main.py")) != "mine" || len(x.FilesSkipped) > 0 {
 			t.Error(x)
 		}
@@ -79,8 +80,9 @@ func TestExecuteRefusesImpossiblePatterns(t *testing.T) {
 	}
 }
 
-// TestExecuteMatchesPatternsInLinearTime uses patterns for which backtracking takes
-// exponential time.
+// TestExecuteMatchesPatternsInLinearTime uses patterns with many wildcards and
+// alternatives. A matcher with backtracking would need exponential time for these
+// patterns.
 func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -105,8 +107,9 @@ func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 	}
 }
 
-// TestExecuteCollectsFilesWithinTimeout uses more files and patterns than the server
-// can match in time. The run must still have the status of the program.
+// TestExecuteCollectsFilesWithinTimeout uses so many files and patterns that the server
+// cannot match all of them in time. The status of the run must still be the status of
+// the program.
 func TestExecuteCollectsFilesWithinTimeout(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

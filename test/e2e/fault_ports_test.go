@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// takePorts is a program that occupies ports. It closes the server side of each
-// connection first, so TCP keeps the port in TIME_WAIT for a minute. It also leaves
-// sockets of other kinds open.
+// takePorts is a program that occupies ports. The server side of each connection closes
+// first, so TCP keeps the port in the state TIME_WAIT for a minute. The program also
+// leaves sockets of other kinds open.
 const takePorts = `
 import os, socket
 for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
@@ -28,8 +28,8 @@ named.bind('\0taken'); named.listen()
 print(os.ttyname(os.openpty()[1]))
 `
 
-// usePorts is a program that binds the ports of takePorts without SO_REUSEADDR. It
-// also searches for traces of earlier sockets.
+// usePorts is a program that binds the same ports as takePorts, without SO_REUSEADDR.
+// It also searches for sockets that earlier programs have left.
 const usePorts = `
 import os, socket
 for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
@@ -47,8 +47,8 @@ for table in 'tcp', 'tcp6', 'udp', 'unix':
 print(os.ttyname(os.openpty()[1]))
 `
 
-// passSockets is a program that sends sockets through other sockets and never
-// receives them. gVisor never frees such sockets.
+// passSockets is a program that sends sockets through other sockets. No process
+// receives the sent sockets, and gVisor never frees such sockets.
 const passSockets = `
 import os, socket
 a, b = socket.socketpair()
@@ -66,8 +66,8 @@ func TestExecuteLeavesNoSockets(t *testing.T) {
 	for range 3 {
 		a.run(t, takePorts).prints(t, unused)
 		a.run(t, usePorts).prints(t, clean)
-		// These requests use the proxy. The proxy's port is one of the ports that
-		// usePorts binds.
+		// These requests use the proxy in the sandbox. The program usePorts also binds
+		// the port of this proxy.
 		a.fetch(t, []string{"example.com"}, "http://example.com/", "http://example.org/")
 		a.run(t, usePorts).prints(t, clean)
 		a.run(t, passSockets).prints(t, "")
@@ -80,8 +80,9 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 	a.run(t, usePorts).prints(t, clean)
 }
 
-// TestSessionFreesPortsOfEndedServers binds a port that a server in an earlier run
-// of the session has used. A server that still runs must keep its port.
+// TestSessionFreesPortsOfEndedServers starts servers in a session. The port of a server
+// that has ended must be free for the next run. A server that is still running must
+// keep its port.
 func TestSessionFreesPortsOfEndedServers(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// testRunner returns one of the two commands in scripts/test. If binaryTests is true,
-// it returns the command that runs test/e2e, and otherwise the command that runs all
-// other packages. The output formats of the two commands differ.
+// testRunner returns one of the two test commands in scripts/test. If binaryTests is
+// true, this is the command that tests test/e2e. Otherwise it is the command that tests
+// all other packages. The two commands have different output formats.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))
@@ -57,8 +57,8 @@ func TestMakeTestShowsProgressAndFailures(t *testing.T) {
 				t.Errorf("%s: no %q in %s", name, want, out)
 			}
 		}
-		// The output is not a terminal, so it must not contain colours. The last line must
-		// be the total.
+		// The output is not a terminal, so it must not contain colours. The last line
+		// must contain the totals.
 		if strings.Contains(string(out), "\033") || !regexp.MustCompile(`\nDONE [0-9]+ tests, 1 failure in [0-9.]+s\n$`).Match(out) {
 			t.Errorf("%s: %q", name, out)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeMatplotlib returns the files of a fake matplotlib. Its images are texts that
-// list the drawn values. Like the real matplotlib, it closes all figures in an
-// atexit handler.
+// fakeMatplotlib returns the files of a fake matplotlib. Instead of images, it creates
+// texts that list the drawn values. Like the real matplotlib, it closes all figures in
+// an atexit handler.
 func fakeMatplotlib() []object {
 	return []object{
 		{"path": "matplotlib/__init__.py", "content": ""},
@@ -61,8 +61,8 @@ def close(which=None):
 	}
 }
 
-// figureResults returns the results of a run that draws the given figures with the fake
-// matplotlib.
+// figureResults returns the expected results of a run that draws the given figures with
+// the fake matplotlib.
 func figureResults(drawn ...string) richResults {
 	shown := richResults{}
 	for _, d := range drawn {
@@ -72,8 +72,8 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms contains programs that draw figures, and the figures that the results
-// must contain.
+// figurePrograms contains programs that draw figures. For each program, it lists the
+// figures that the results must contain.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string
@@ -105,8 +105,8 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 			}
 		})
 	}
-	// A program can save the current figure after the figure was shown. So showing a
-	// figure must not close or change it.
+	// After a figure was shown, a program can still save it as the current figure. So
+	// showing a figure must not close or change the figure.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
 		"files": fakeMatplotlib(), "outputFiles": []string{"f.png"},
@@ -114,7 +114,7 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 	if got := string(x.fileContent(t, "f.png")); got != "1: [1]" {
 		t.Errorf("the file contains %q: %s", got, x)
 	}
-	// If the request disables results, the server must not draw the figure.
+	// If the request disables results, Pyth-On must not draw the figure.
 	x = a.execute(t, object{"code": "import charts\ncharts.bars(1)", "files": fakeMatplotlib(), "results": false})
 	if x.prints(t, ""); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hookWords contains words that would reveal the hook to a program. The hook is the
-// server's code in the interpreter.
+// hookWords contains words that must not be visible to a program, because they would
+// reveal the hook. The hook is Pyth-On's code in the interpreter.
 var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func findHookWord(text string) string {
@@ -21,8 +21,8 @@ func findHookWord(text string) string {
 }
 
 // TestExecuteHidesHook runs programs that search for the hook (Pyth-On's code in the
-// interpreter) in stack frames, modules and other places. The programs must not find
-// the hook.
+// interpreter). They search in stack frames, modules and other places. The programs
+// must not find the hook.
 func TestExecuteHidesHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -113,8 +113,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteTraceSeesOnlyProgram sets a trace function. For the last lines of the
-// program, the function must see the same events as in plain CPython. It must see no
+// TestExecuteTraceSeesOnlyProgram runs a program that sets a trace function. From then
+// on, this function must see the same events as in plain CPython. It must not see
 // events of the hook (Pyth-On's code in the interpreter).
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
@@ -135,8 +135,8 @@ x + 1`
 	}
 }
 
-// TestExecutePrintsCompilerWarningsOnce checks that a run prints each compiler
-// warning exactly once, like CPython.
+// TestExecutePrintsCompilerWarningsOnce checks that a run prints each compiler warning
+// exactly once, as CPython does.
 func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -166,9 +166,9 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	}
 }
 
-// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files with the names of
-// modules that are needed for error reports. The report must use the library's
-// modules.
+// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files whose names are those of
+// library modules. Error reports need these modules. An error report must still use the
+// modules of the library.
 func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -197,8 +197,8 @@ func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 			})
 		}
 	}
-	// The program's imports must load the program's files, both before and after the
-	// error report.
+	// When the program imports these names, it must get its own files, both before and
+	// after the error report.
 	x := a.execute(t, object{
 		"files": []object{{"path": "token.py", "content": "MINE = 1"}, {"path": "json.py", "content": "MINE = 2"}},
 		"code": `
@@ -216,8 +216,8 @@ raise KeyError(1)`,
 	}
 }
 
-// TestExecuteKeepsFilesNamedLikeHook adds files with names that the hook could use. The
-// hook (Pyth-On's code in the interpreter) must not change or run these files.
+// TestExecuteKeepsFilesNamedLikeHook adds files with names that the hook (Pyth-On's
+// code in the interpreter) could use. The hook must not change or run these files.
 func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -243,7 +243,8 @@ func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 func quotePython(s string) string { return "'" + s + "'" }
 
 // TestExecuteReportsUnusualExceptions raises exceptions whose methods fail or return
-// wrong types. The answer must still contain the name and the line.
+// values of wrong types. The answer must still contain the name and the line of the
+// exception.
 func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -284,9 +285,9 @@ func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	}
 }
 
-// TestExecuteLargeProgramsInLinearTime runs large programs of different kinds. The work
-// of Pyth-On's code in the interpreter must grow linearly with the size of the program,
-// so that the runs do not time out.
+// TestExecuteLargeProgramsInLinearTime runs large programs of different kinds. The runs
+// time out if the work of Pyth-On's code in the interpreter does not grow linearly with
+// the size of the program.
 func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

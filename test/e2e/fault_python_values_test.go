@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// textResults returns one result of type text/plain for each text.
+// textResults returns the expected results for a list of texts. Each result has the
+// type text/plain.
 func textResults(texts ...string) richResults {
 	shown := richResults{}
 	for _, text := range texts {
@@ -17,13 +18,13 @@ func textResults(texts ...string) richResults {
 	return shown
 }
 
-// valuePrograms contains programs and the texts of the values that they show. All
-// programs succeed.
+// valuePrograms contains programs that show values. For each program, it contains the
+// texts of these values. All programs must succeed.
 var valuePrograms = map[string]struct {
 	code string
 	want []string
 }{
-	// A compiler warning must not affect which value is shown.
+	// A compiler warning must not change which value is shown.
 	"unknown escape":            {"s = '\\.'\ns", []string{`'\\.'`}},
 	"comparison with a warning": {"x = 1\nx is 1", []string{"True"}},
 	"call of a string":          {"try:\n    'a'(1)\nexcept TypeError:\n    pass\n3", []string{"3"}},
@@ -31,7 +32,8 @@ var valuePrograms = map[string]struct {
 	"large program":             {strings.Repeat("x = 1\n", 30_000) + "[x,\n 2]", []string{"[1, 2]"}},
 	"large program with a call": {"def f(x):\n    return x\n" + strings.Repeat("y = f(1)\n", 20_000) + "f('é')  # end\n", []string{"'é'"}},
 
-	// These values cannot be shown correctly. The program must still succeed.
+	// The display methods of these values fail or return wrong results. The program
+	// must still succeed.
 	"repr exits":                {"class C:\n    def __repr__(self): raise SystemExit(3)\nC()", nil},
 	"repr calls exit()":         {"class C:\n    def _repr_html_(self): exit(3)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 	"repr is interrupted":       {"class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()", nil},
@@ -47,7 +49,7 @@ var valuePrograms = map[string]struct {
 	"repr clears the globals":   {"class C:\n    def __repr__(self):\n        globals().clear()\n        return 'C'\nC()", []string{"C"}},
 	"too many digits":           {"7 ** 9999", []string{"<int: Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit>"}},
 
-	// A value must be shown exactly when a notebook would show it.
+	// The run must show a value only if a notebook would also show it.
 	"semicolon in a string":                  {"'a;b'", []string{"'a;b'"}},
 	"semicolon in a comment":                 {"1  # a;\n# b;\n", []string{"1"}},
 	"after another statement":                {"x = 1; x + 1", []string{"2"}},
@@ -62,8 +64,8 @@ var valuePrograms = map[string]struct {
 	"globals":                                {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
 	"tuple":                                  {"print(1), 5", []string{"(None, 5)"}},
 
-	// Some objects, such as mocks, seem to have every attribute. Only real display
-	// methods may be called.
+	// Some objects, such as mocks, return a value for every attribute name. Pyth-On
+	// must call only real display methods.
 	"mock":                      {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
 	"mock with a specification": {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
 	"module":                    {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},
@@ -72,8 +74,8 @@ var valuePrograms = map[string]struct {
 	"object with any attribute": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 }
 
-// closeSession closes the session before the test ends, since the number of open
-// sessions per user is limited.
+// closeSession closes the session before the end of the test, because a user can open
+// only a limited number of sessions.
 func (s *session) closeSession(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
@@ -83,7 +85,7 @@ func requireValues(t *testing.T, x *execution, want []string) {
 	t.Helper()
 	x.ends(t, "succeeded")
 	for _, r := range x.Results {
-		// Remove memory addresses from the text, since they differ between runs.
+		// Remove memory addresses from the text, because they differ between runs.
 		if text, ok := r["text/plain"].(string); ok {
 			if before, _, found := strings.Cut(text, " at 0x"); found {
 				r["text/plain"] = before + ">"
@@ -123,9 +125,9 @@ func TestSessionReturnsValues(t *testing.T) {
 	}
 }
 
-// TestExecuteTruncatesLargeValues runs programs that show values whose complete text
-// would not fit into memory. So Pyth-On's code in the interpreter must truncate the
-// text while it creates the text.
+// TestExecuteTruncatesLargeValues runs programs that show very large values. Their
+// complete text would not fit into memory. So Pyth-On's code in the interpreter must
+// stop when the text reaches the maximum length.
 func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -151,7 +153,7 @@ func TestExecuteTruncatesLargeValues(t *testing.T) {
 			}
 		})
 	}
-	// The text of a short value must be exactly its repr.
+	// If the text of a value is short, the run must return exactly the result of repr.
 	const code = `
 class C:
     def __repr__(self): return "C()"
@@ -171,8 +173,8 @@ x`
 }
 
 // TestExecuteLimitsTimeOfShowing runs programs that show values whose display methods
-// never end. Pyth-On's code in the interpreter must stop such a method before the run's
-// time limit.
+// never end. Pyth-On's code in the interpreter must stop such a method before the run
+// times out.
 func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -203,7 +205,7 @@ C()`})
 }
 
 // TestExecuteForkedChildShowsNoValue runs a program that forks at its end. Only the
-// parent may show the value.
+// parent process may show the value of the last expression.
 func TestExecuteForkedChildShowsNoValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -11,14 +11,15 @@ import (
 )
 
 // codeRunner runs code in one language, either in a new sandbox or in a session. The
-// program gets the account's secrets as environment variables.
+// account's secrets are environment variables of the program.
 type codeRunner struct {
 	name, language string
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// codeRunners returns runners for Python and JavaScript, each without and with a
-// session. It also returns a runner for TypeScript without a session.
+// codeRunners returns a list of runners. For Python and JavaScript, it contains one
+// runner without a session and one with a session. For TypeScript, it contains only a
+// runner without a session.
 func codeRunners(t *testing.T, a *account) []codeRunner {
 	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {
@@ -50,8 +51,8 @@ func codeRunners(t *testing.T, a *account) []codeRunner {
 	return all
 }
 
-// visiblePart searches the answer for parts of the value that have the given length.
-// It returns the first part that it finds, or "".
+// visiblePart searches the answer for any part of the value with the given length. It
+// returns the first part that it finds, or "" if it finds none.
 func visiblePart(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {
@@ -61,8 +62,9 @@ func visiblePart(answer []byte, value string, length int) string {
 	return ""
 }
 
-// TestExecuteRedactsTruncatedOutput prints a secret value at the output limit, so
-// that the server cuts the value. No part of the value may remain.
+// TestExecuteRedactsTruncatedOutput prints a secret value near the output limit, so the
+// server cuts the value at the limit. The output must not contain any part of the
+// value.
 func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -125,15 +127,16 @@ func TestSessionRedactsOldValues(t *testing.T) {
 					t.Errorf("after %s: %s", change, x)
 				}
 			}
-			// The value must be redacted even in a run without secrets.
+			// Even in a run that gets no secrets, the server must redact the value of
+			// the secret.
 			x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID, "secrets": []string{}}).want(t, 200, nil).body
 			if part := visiblePart(x, first, 7); part != "" {
 				t.Errorf("without secrets: %s", x)
 			}
 		})
 	}
-	// A session remembers a limited number of old values. When the limit is reached,
-	// the server refuses runs.
+	// The server remembers only a limited number of old secret values for each session.
+	// At this limit, it refuses runs.
 	s := a.openSession(t, object{"language": "python"})
 	for i := range 5 {
 		a.storeSecret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
@@ -149,9 +152,9 @@ func TestSessionRedactsOldValues(t *testing.T) {
 	}
 }
 
-// TestExecuteRedactsEveryEncoding prints values in all encodings that
-// docs/secrets.md lists. It uses standard output, standard error and the error
-// message.
+// TestExecuteRedactsEveryEncoding prints secret values in all encodings that
+// docs/secrets.md lists. It prints them on standard output, on standard error and in
+// the error message.
 func TestExecuteRedactsEveryEncoding(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -208,7 +211,8 @@ raise ValueError('\n'.join(forms))
 			if x.ends(t, "failed"); x.Redactions < 40 {
 				t.Errorf("%s, %s: %d redactions: %s", r.name, name, x.Redactions, answer)
 			}
-			// The output must not contain a long part of the value in any encoding.
+			// The output must not contain a long part of the secret value in any
+			// encoding.
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {
@@ -225,14 +229,15 @@ raise ValueError('\n'.join(forms))
 	}
 }
 
-// withEncodings returns the value, followed by some of its encodings.
+// withEncodings returns a list of the value and some encodings of the value.
 func withEncodings(value string) string {
 	encoded, _ := json.Marshal(value)
 	return value + fmt.Sprintf(" %x %q %s", value, value, encoded)
 }
 
-// TestExecuteRedactsSplitStreams runs a program that prints a value in small pieces.
-// A stream of events must not show more of the value than a single JSON answer.
+// TestExecuteRedactsSplitStreams runs a program that prints a secret value in small
+// pieces. A stream of events must redact the value as well as a single JSON answer
+// does.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -265,8 +270,8 @@ for i in range(60):
 	}
 }
 
-// TestExecuteRedactsInLinearTime checks that the processor time for redaction grows
-// linearly with the length of the output.
+// TestExecuteRedactsInLinearTime measures the processor time that redaction takes. This
+// time must grow linearly with the length of the output.
 func TestExecuteRedactsInLinearTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -292,15 +297,15 @@ func TestExecuteRedactsInLinearTime(t *testing.T) {
 		if x.ends(t, "succeeded"); x.Redactions != 0 || len(x.Stdout) < 7_999_998 {
 			t.Errorf("%d redactions, %d bytes", x.Redactions, len(x.Stdout))
 		}
-		// An algorithm that was not linear needed 4.4 s.
+		// Without a linear algorithm, the redaction took 4.4 s.
 		if took := processor() - before; took > 2.5 {
 			t.Errorf("the server needed %[2].1f s of processor time for %[1]q", text, took)
 		}
 	}
 }
 
-// TestExecuteRedactsFileNamesAndAllMediaTypes puts values into file names and into
-// results of all media types that contain text.
+// TestExecuteRedactsFileNamesAndAllMediaTypes puts secret values into file names, and
+// into rich values of all media types that contain text.
 func TestExecuteRedactsFileNamesAndAllMediaTypes(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -347,7 +352,8 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 }
 
 // TestSessionWithholdsDeletedSecrets deletes a secret that a session has used. Later
-// runs must not get the secret, but their output must still be redacted.
+// runs of the session must not get the secret. The server must still redact its value
+// in their output.
 func TestSessionWithholdsDeletedSecrets(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

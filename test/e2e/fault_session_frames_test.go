@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionFramesMatchFile runs programs that print stack frames, first in a session
-// and then as a file. Except for the file name, the output must be the same. runSteps
-// also checks that the output does not show Pyth-On's code in the interpreter.
+// TestSessionFramesMatchFile runs programs that print stack frames. It runs each
+// program in a session and as a file. Both outputs must be equal, except for the file
+// name. runSteps also checks that no frame shows Pyth-On's code in the interpreter.
 func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -33,9 +33,9 @@ func TestSessionStandardInputMatchesFile(t *testing.T) {
 	)
 }
 
-// TestSessionNodeReadsInputBesideThreads runs programs whose additional threads open
-// files all the time. Node replaces descriptor 0 in two steps. Between these steps, a
-// file of another thread may get the number 0.
+// TestSessionNodeReadsInputBesideThreads runs programs with threads that open files all
+// the time. Before each run, Node replaces file descriptor 0 in two steps. Between
+// these steps, a file of a thread may get the number 0.
 func TestSessionNodeReadsInputBesideThreads(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})

@@ -86,8 +86,8 @@ func TestSessionSurvivesHostilePrograms(t *testing.T) {
 	})
 }
 
-// nestedLoops returns the headers of n nested loops, one per line. The last line is
-// the indentation for the innermost body.
+// nestedLoops returns the first lines of n nested loops. The last line contains only
+// the indentation for the body of the innermost loop.
 func nestedLoops(n int) string {
 	code, indent := "", ""
 	for range n {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionLimitsShowing runs programs that show large and slow values. To show a
-// value, Pyth-On's code in the interpreter may use only a part of the remaining memory
-// and time. Showing a value must not end the session.
+// TestSessionLimitsShowing runs programs that show large and slow values. Pyth-On's
+// code in the interpreter may use only a part of the remaining memory and time to show
+// a value. It must not end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -38,8 +38,8 @@ func TestSessionLimitsShowing(t *testing.T) {
 	}
 }
 
-// TestSessionCompilesLargePrograms runs large programs. The session must not need
-// more memory than CPython to compile them, and they must behave like small
+// TestSessionCompilesLargePrograms runs large programs in a session. Their compilation
+// must not need more memory than in CPython. The programs must behave like small
 // programs.
 func TestSessionCompilesLargePrograms(t *testing.T) {
 	t.Parallel()
@@ -102,8 +102,9 @@ func TestSessionCompilesLargePrograms(t *testing.T) {
 	})
 }
 
-// TestSessionDestructorsSeeNoHookFrames checks destructors that run after a run has
-// ended. They must see the same stack frames as in a file.
+// TestSessionDestructorsSeeNoHookFrames runs programs with destructors that Python
+// calls after the run has ended. The destructors must see the same stack frames as in a
+// program file.
 func TestSessionDestructorsSeeNoHookFrames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -5,22 +5,24 @@ import (
 	"testing"
 )
 
-// step is one run in a session, with the expected result.
+// step is one run in a session and its expected result.
 type step struct {
 	code string
-	// request contains additional fields for the request.
+	// request contains additional fields of the request.
 	request object
-	// stdout is the expected standard output. stderr is a text that the standard error
-	// output must contain.
+	// stdout is the expected standard output. stderr is a text that must occur on
+	// standard error.
 	stdout, stderr string
 	// exit is the expected exit code.
 	exit int
 	// The field "raises" is the expected name of the error, or "" if no error is
 	// expected.
 	raises string
-	// line is the expected line number of the error. 0 allows any line.
+	// line is the expected line number of the error. With 0, any line number is
+	// allowed.
 	line int
-	// The field "shows" is the expected text of the only result, or "" for no result.
+	// The field "shows" is the text of the only expected result. With "", no result is
+	// expected.
 	shows string
 }
 

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// TestServeSurvivesReloadSignals sends the signals that reload the settings, or that
-// make other servers reopen their logs. The server and its programs must continue.
+// TestServeSurvivesReloadSignals sends SIGHUP, which reloads the settings, and signals
+// with which other servers reopen their logs. The server and its programs must continue
+// to run.
 func TestServeSurvivesReloadSignals(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -43,8 +44,8 @@ func TestServeSurvivesReloadSignals(t *testing.T) {
 	}
 }
 
-// TestServeSurvivesClosedLog closes the reading end of the server's log. The server
-// must continue to serve.
+// TestServeSurvivesClosedLog closes the pipe to which the server writes its log. The
+// server must continue to serve requests.
 func TestServeSurvivesClosedLog(t *testing.T) {
 	t.Parallel()
 	r, w := mustPair(os.Pipe())(t)
@@ -87,8 +88,8 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 	}
 }
 
-// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT. The server must print its
-// goroutines and exit at once with a failure. The next start must work.
+// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT. The server must print its goroutines
+// and exit at once with an error code. The next start of the server must succeed.
 func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -113,7 +114,8 @@ func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// mustPair is like must for calls that return two values and an error.
+// mustPair is like the function "must", but for calls that return two values and an
+// error.
 func mustPair[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 	return func(t testing.TB) (A, B) {
 		t.Helper()

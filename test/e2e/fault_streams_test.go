@@ -6,7 +6,7 @@ import (
 )
 
 // namedStreams contains programs that open their standard streams by name. Each program
-// prints its input in capital letters, and "err" to standard error.
+// prints its input in capital letters. It also prints "err" to standard error.
 var namedStreams = map[string]struct{ language, code string }{
 	"Python by /dev/stdin": {"python", `
 with open('/dev/stdin') as f, open('/dev/stdout', 'w') as o, open('/dev/stderr', 'w') as e:
@@ -112,9 +112,9 @@ func TestSessionOpensStreamsByName(t *testing.T) {
 	}
 }
 
-// TestAttackStreamNamesReachOnlyOwnRun tries to open the descriptors of all other
+// TestAttackStreamNamesReachOnlyOwnRun tries to open the file descriptors of all other
 // processes in the sandbox. The names of the standard streams must lead only to the
-// program's own streams.
+// streams of the program itself.
 func TestAttackStreamNamesReachOnlyOwnRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

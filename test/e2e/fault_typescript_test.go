@@ -11,12 +11,12 @@ func typeScriptRequest(code string, more object) object {
 	return request
 }
 
-// legacyDecorators is a tsconfig.json that enables legacy decorators. It contains a
-// comment, as many such files do.
+// legacyDecorators is a tsconfig.json file that enables legacy decorators. Many such
+// files contain comments, so this file also contains a comment.
 var legacyDecorators = object{"path": "tsconfig.json", "content": "{\n  // as frameworks want it\n  \"compilerOptions\": {\"experimentalDecorators\": true,},\n}"}
 
-// typeScriptFeatures maps names of language features to programs. Each program
-// prints or shows "ok".
+// typeScriptFeatures maps names of language features to programs that use these
+// features. Each program prints or shows "ok".
 var typeScriptFeatures = map[string]string{
 	"enum":                  "enum E { A = 'ok', B = 'no' }\nE.A",
 	"const enum":            "const enum E { A = 1, B = A << 1 }\nE.B === 2 ? 'ok' : 'no'",
@@ -37,8 +37,8 @@ var typeScriptFeatures = map[string]string{
 	"an e-mail in a string": "const mail: string = 'a@b.example';\nmail.length > 3 ? 'ok' : 'no'",
 }
 
-// TestExecuteTypeScriptSupportsAllSyntax runs programs with syntax that Node's type
-// stripping does not support.
+// TestExecuteTypeScriptSupportsAllSyntax runs programs with TypeScript syntax that Node
+// itself does not support.
 func TestExecuteTypeScriptSupportsAllSyntax(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -58,8 +58,8 @@ func TestExecuteTypeScriptSupportsAllSyntax(t *testing.T) {
 	a.execute(t, typeScriptRequest("const { Kind } = require('./lib/kind.ts');\nKind.B", object{"files": files, "limits": object{"processes": 1}})).ends(t, "succeeded").requireResults(t, "1")
 }
 
-// TestExecuteTypeScriptReportsPositions checks that errors name the line and column
-// in the TypeScript source.
+// TestExecuteTypeScriptReportsPositions checks that error messages contain the line and
+// column in the TypeScript source.
 func TestExecuteTypeScriptReportsPositions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

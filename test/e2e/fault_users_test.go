@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runUsersCreate runs `pyth-on users create` with the password as standard input. ok
-// is true if the command succeeds.
+// runUsersCreate runs `pyth-on users create` with the password on standard input. The
+// result "ok" is true if the command succeeds.
 func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stderr string, ok bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"users", "create"}, args...)...)
@@ -32,8 +32,9 @@ func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stde
 
 type createdUser struct{ ID, Email, CreatedAt, APIKey string }
 
-// requireCreatedAccountWorks checks that the account can log in and run programs.
-// The audit log must show that the command created the account.
+// requireCreatedAccountWorks checks that the user of a new account can log in and run
+// programs. The audit log must show that the command `users create` has created the
+// account.
 func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, password string) {
 	t.Helper()
 	a := &account{server: s, email: c.Email, authResponse: authResponse{APIKey: c.APIKey}}
@@ -54,7 +55,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 
 func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	// This path is too long for a Unix socket.
+	// The path of this data directory is too long for the address of a Unix socket.
 	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
@@ -73,15 +74,15 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 		}
 		return c
 	}
-	// Create an account before the first start of the server.
+	// Create an account before the server starts for the first time.
 	first := create("first@example.org", "pässwörd of the first")
 	s := startServerIn(t, data, nil, "--registration=closed")
 	if strings.Contains(s.log.String(), "nobody can use this server") {
 		t.Errorf("the log says that there is no account: %s", s.log)
 	}
 	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
-	// Create several accounts in parallel while the server runs and writes to the audit
-	// log.
+	// Create several accounts in parallel. At the same time, the server runs and writes
+	// to the audit log.
 	all := make([]createdUser, 4)
 	var wg sync.WaitGroup
 	for i := range all {
@@ -102,7 +103,7 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
 		t.Error("the log contains a password or a key")
 	}
-	// A killed server does not remove its socket. The command and the next server must
+	// A killed server cannot remove its socket. The command and the next server must
 	// still work.
 	s.kill(t)
 	last := create("last@example.org", "password of the last")
@@ -147,16 +148,16 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 	if out, errs, ok := runUsersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
 		t.Errorf("%s%s", out, errs)
 	}
-	// If registration is closed but an account exists, the server must not log the hint
-	// about missing accounts.
+	// If registration is closed but an account exists, the server must not log that
+	// accounts are missing.
 	s.stop(t)
 	if again := startServerIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
 		t.Errorf("%s", again.log)
 	}
 }
 
-// TestUsersCreateForServerOfOrdinaryUser creates accounts for a server in a user
-// namespace. The command runs outside the namespace.
+// TestUsersCreateForServerOfOrdinaryUser creates accounts for a server that runs in a
+// user namespace. The command runs outside this namespace.
 func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -173,16 +174,17 @@ func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	}
 	s.stop(t)
 	if os.Getuid() == 0 {
-		// The server is stopped. Root must not create an account now, because its files
-		// would belong to root and the ordinary user's server could not use them.
+		// The server of an ordinary user is stopped. Now root must not be able to
+		// create an account. The new files would belong to root, and the server could
+		// not use them.
 		if out, errs, ok := runUsersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}
 }
 
-// TestUsersCreatePromptsOnTerminal checks that the command asks twice for the
-// password and that the terminal does not show it.
+// TestUsersCreatePromptsOnTerminal checks the password prompt. The command must ask
+// twice for the password, and the terminal must not show the password.
 func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -232,8 +234,8 @@ func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal opens a pseudo-terminal. The command uses device, and the test
-// types and reads at terminal.
+// pseudoTerminal opens a pseudo-terminal. The command uses the result "device". The
+// test types into the result "terminal" and reads from it.
 func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	t.Helper()
 	terminal = must(os.OpenFile("/dev/ptmx", os.O_RDWR, 0))(t)
@@ -246,7 +248,7 @@ func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 }
 
 // TestUsersCreateSocketIsPrivate checks that only the server's user can enter the
-// directory of the socket.
+// directory that contains the control socket.
 func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -256,6 +258,7 @@ func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	if info := must(os.Stat(filepath.Join(s.data, "control.sock")))(t); info.Mode().Type() != os.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v", info.Mode())
 	}
-	// Users can be created only through the control socket, not over the network.
+	// Only the control socket has an operation that creates users without credentials.
+	// Over the network, its path must not exist.
 	s.callWithHeader(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

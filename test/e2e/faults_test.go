@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestFaultsHaveTests checks that each test in testdata/faults.tsv exists. It fails if
-// a test has a new name but the list has the old one.
+// TestFaultsHaveTests checks that each test that testdata/faults.tsv names exists. For
+// example, it fails if somebody renames a test but does not change the list.
 func TestFaultsHaveTests(t *testing.T) {
 	t.Parallel()
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
@@ -45,8 +45,8 @@ func TestFaultsHaveTests(t *testing.T) {
 			}
 		}
 	}
-	// The list contains 17 classes of faults, 26 faults in the API and the server,
-	// and 28 faults in security.
+	// The list must contain 17 classes of faults, 26 faults in the API and the server,
+	// and 28 security faults.
 	if want := 17 + 26 + 28; faults != want {
 		t.Errorf("the list has %d faults; expected %d", faults, want)
 	}

@@ -30,8 +30,8 @@ type generation struct {
 	Usage           struct{ InputTokens, CachedInputTokens, OutputTokens int64 }
 }
 
-// startModel starts a fake server for the Messages API. Each step answers one
-// request.
+// startModel starts a fake server for the Messages API of a model. Each step answers
+// one request.
 func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	t.Helper()
 	s := must(claudetest.Start(steps...))(t)
@@ -48,8 +48,8 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the server flags that select the fake model m, followed by the
-// flags in "more".
+// modelFlags returns the server flags for the fake model m, followed by the flags in
+// "more".
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }
@@ -61,7 +61,8 @@ func (a *account) generate(t testing.TB, request object) *generation {
 	return g
 }
 
-// modelRequests returns the headers and bodies of all requests that m has received.
+// modelRequests returns the headers and bodies of all requests that the fake model m
+// has received.
 func modelRequests(m *claudetest.Server) string {
 	var all strings.Builder
 	for _, r := range m.Requests() {
@@ -189,8 +190,8 @@ func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 	}
 }
 
-// TestGenerateSendsNoSecret runs programs that print secret values. No request to
-// the model may contain a value.
+// TestGenerateSendsNoSecret runs generated programs that print secret values. No
+// request to the model may contain a secret value.
 func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
 	m := startModel(t)
@@ -323,8 +324,8 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 			if c.until != "stdout" {
 				eventually(t, "the call to the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The canceled request must free its place in the queue. The queue has only
-			// one place.
+			// The canceled request must free its place in the queue. This queue has
+			// only one place, so the next request shows whether the place is free.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
 				t.Errorf("the model got %d requests, want 1", got-before)
@@ -359,8 +360,8 @@ func TestGenerateDistinguishesModelFailures(t *testing.T) {
 	}
 	m.Script(claudetest.Program("x", "1"))
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "model": "claude-none"}).refused(t, 400, "invalid_request")
-	// If the model fails after a failed run, the answer must still list the failed
-	// program.
+	// If the model fails after a generated program has failed, the answer must still
+	// list this program.
 	m.Script(claudetest.Program("x", "1/0"), claudetest.Refusal())
 	if g := a.generate(t, object{"prompt": "x"}); len(g.Attempts) != 1 || g.Stopped == nil || g.Stopped.Code != "llm_failed" {
 		t.Errorf("got %+v", g)
@@ -394,8 +395,8 @@ func TestGenerateWithoutKeyIsRefused(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	// The check "generate" must not degrade the server's health. The check "cgroups"
-	// may degrade it.
+	// The check "generate" must not change the health of the server to "degraded". Only
+	// the check "limits", which looks at the cgroups, may do this.
 	if c := health.Checks["generate"]; c.Status != "ok" || c.Detail != "not configured" || health.Status != health.Checks["limits"].Status {
 		t.Errorf("got %+v", health)
 	}

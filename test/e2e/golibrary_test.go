@@ -12,16 +12,16 @@ import (
 
 var updateClients = flag.Bool("update-clients", false, "write the types of the client libraries")
 
-// generatedTypes are the files with types that clients/generate writes from the OpenAPI
-// document.
+// generatedTypes lists the files with the types of the client libraries. The command
+// clients/generate writes these files from the OpenAPI document.
 var generatedTypes = []string{"client/types.gen.go", "clients/javascript/types.d.ts", "clients/python/src/pyth_on_client/_types.py"}
 
-// comments matches the comments in generated files.
+// comments is a pattern that matches the comments in generated files.
 var comments = regexp.MustCompile(`(?m)^\s*(//|#|\*|/\*\*).*\n`)
 
 // TestLibraryTypesMatchTheDocument generates the types of the client libraries from the
-// OpenAPI document of a real server, and compares them with the files in the repository.
-// It ignores comments, so that a better description in the API breaks no test.
+// OpenAPI document of a real server. The files in the repository must be equal. The
+// test ignores comments, so that a better description in the API breaks no test.
 func TestLibraryTypesMatchTheDocument(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -50,7 +50,7 @@ func TestLibraryTypesMatchTheDocument(t *testing.T) {
 	}
 }
 
-// TestGoLibraryExamplesRun runs the examples of the package client against a real
+// TestGoLibraryExamplesRun runs the examples of the Go package client against a real
 // server.
 func TestGoLibraryExamplesRun(t *testing.T) {
 	t.Parallel()

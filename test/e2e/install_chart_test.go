@@ -17,7 +17,8 @@ const chartDir = "../../deploy/helm/pyth-on"
 
 var updateCharts = flag.Bool("update-charts", false, "write the rendered charts in deploy/helm/rendered")
 
-// chartCases are values for which deploy/helm/rendered contains the rendered chart.
+// chartCases contains sets of values for the Helm chart. For each set,
+// deploy/helm/rendered contains the rendered chart.
 var chartCases = map[string][]string{
 	"default": nil,
 	"full": {
@@ -27,8 +28,9 @@ var chartCases = map[string][]string{
 	},
 }
 
-// TestChartIsRendered checks that deploy/helm/rendered belongs to the chart. The
-// deep test TestChartRenders checks the content with Helm.
+// TestChartIsRendered checks that deploy/helm/rendered was rendered from the current
+// chart. It compares only hashes. The deep test TestChartRenders checks the content
+// with Helm.
 func TestChartIsRendered(t *testing.T) {
 	t.Parallel()
 	sum := hashChart(t)
@@ -41,7 +43,7 @@ func TestChartIsRendered(t *testing.T) {
 
 func renderedChart(name string) string { return "../../deploy/helm/rendered/" + name + ".yaml" }
 
-// hashChart returns a comment with the hash of all files of the chart.
+// hashChart returns a YAML comment that contains a hash of all files of the Helm chart.
 func hashChart(t *testing.T) string {
 	t.Helper()
 	h := sha256.New()
@@ -59,7 +61,7 @@ func hashChart(t *testing.T) string {
 	return "# Rendered from the chart with the SHA-256 " + hex.EncodeToString(h.Sum(nil)) + "\n"
 }
 
-// TestChartRenders lints the chart and renders it with Helm.
+// TestChartRenders checks the Helm chart with `helm lint` and renders it.
 func TestChartRenders(t *testing.T) {
 	onlyDeep(t, "it runs the tool helm")
 	t.Parallel()
@@ -102,7 +104,8 @@ func TestChartRenders(t *testing.T) {
 	}
 }
 
-// TestReleasedChartHasVersion renders the chart of a release.
+// TestReleasedChartHasVersion renders the chart of a release and checks the version of
+// the image.
 func TestReleasedChartHasVersion(t *testing.T) {
 	onlyDeep(t, "it makes a whole release")
 	t.Parallel()
@@ -115,7 +118,8 @@ func TestReleasedChartHasVersion(t *testing.T) {
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	if args[0] == "template" {
-		// Helm's own builds set the default version with a linker flag.
+		// This build of Helm has no default Kubernetes version, because only Helm's own
+		// builds set one with a linker flag. So pass a version.
 		args = append(args, "--kube-version=1.33.0")
 	}
 	cmd := exec.CommandContext(t.Context(), "../../bin/tools/helm", args...)

@@ -13,16 +13,16 @@ import (
 	"testing"
 )
 
-// machine is a root file system of Debian whose systemd runs in namespaces.
+// machine is a root file system of Debian. Its systemd runs in namespaces.
 type machine struct {
 	root string
-	// init is the process ID that the systemd of the tested machine has on the machine
-	// that runs the test.
+	// init is the process ID of the systemd of the tested machine. It is the ID that
+	// the process has on the machine that runs the test.
 	init int
 }
 
-// bootDebian makes a root file system with the package's dependencies, and starts
-// its systemd.
+// bootDebian creates a root file system with the dependencies of the package. Then it
+// starts systemd in this file system.
 func bootDebian(t *testing.T) *machine {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -49,7 +49,7 @@ func bootDebian(t *testing.T) *machine {
 	})
 	m := &machine{root: root}
 	eventually(t, "systemd runs", func() bool {
-		// The script executes unshare, whose only child is systemd.
+		// The script executes unshare. The only child process of unshare is systemd.
 		children, err := os.ReadFile("/proc/" + strconv.Itoa(boot.Process.Pid) + "/task/" + strconv.Itoa(boot.Process.Pid) + "/children")
 		if err != nil {
 			t.Fatalf("%v: %s", err, &console)
@@ -97,17 +97,17 @@ func (m *machine) exists(t *testing.T, path string) bool {
 	return err == nil
 }
 
-// property returns a property of the unit.
+// property returns the value of a property of the systemd unit.
 func (m *machine) property(t *testing.T, name string) string {
 	t.Helper()
 	return strings.TrimSpace(m.run(t, "systemctl", "show", "--value", "-p", name, "pyth-on.service"))
 }
 
 // needsNewMachine is the reason why the test of the documentation does not run the
-// commands for the Debian package.
+// commands of the Debian package.
 const needsNewMachine = "needs a new machine"
 
-// shellOfPages replaces commands that a new machine does not have.
+// shellOfPages defines shell functions for commands that a new machine does not have.
 const shellOfPages = `set -eu
 sudo() {
     [ "$1" = -u ] || { "$@"; return; }
@@ -128,9 +128,9 @@ apt() {
 cd /opt
 `
 
-// TestDebianPackage runs the commands of docs/installation.md on a new machine. It
-// installs the package, starts the unit, runs programs, upgrades, removes and purges
-// the package.
+// TestDebianPackage runs the commands of docs/installation.md on a new machine. These
+// commands install the package, start the unit, and run programs. Then they upgrade,
+// remove and purge the package.
 func TestDebianPackage(t *testing.T) {
 	onlyDeep(t, "it installs the package in a new root file system")
 	t.Parallel()
@@ -179,7 +179,7 @@ func TestDebianPackage(t *testing.T) {
 	answers()
 	a.execute(t, object{"language": "typescript", "code": "const answer: number = 6 * 7; console.log(answer)"}).prints(t, "42\n")
 
-	// A server that is killed starts again.
+	// If the server is killed, systemd must start it again.
 	before := m.property(t, "MainPID")
 	m.run(t, "systemctl", "kill", "--signal=KILL", "--kill-who=main", "pyth-on")
 	eventually(t, "systemd has restarted the server", func() bool {
@@ -187,7 +187,7 @@ func TestDebianPackage(t *testing.T) {
 	})
 	answers()
 
-	// An upgrade restarts the server, and keeps settings and accounts.
+	// An upgrade must restart the server and keep the settings and accounts.
 	before = m.property(t, "MainPID")
 	m.run(t, "sh", "-c", upgrade)
 	if m.property(t, "MainPID") == before || m.property(t, "ActiveState") != "active" {
@@ -195,8 +195,8 @@ func TestDebianPackage(t *testing.T) {
 	}
 	answers()
 
-	// Removing the package stops the server and keeps the data. Purging the package
-	// deletes the data.
+	// When the package is removed, the server must stop and the data must stay. When
+	// the package is purged, the data must be deleted.
 	m.run(t, "sh", "-c", remove)
 	if _, err := http.Get(s.URL + "/healthz"); err == nil {
 		t.Error("the server still runs")
@@ -216,8 +216,8 @@ func TestDebianPackage(t *testing.T) {
 	t.Run("first day", m.runOperations)
 }
 
-// runOperations runs all commands of docs/operations.md, beginning with the
-// installation. It changes only the address of the server.
+// runOperations runs all commands of docs/operations.md in order, beginning with the
+// installation. In these commands, it changes only the address of the server.
 func (m *machine) runOperations(t *testing.T) {
 	blocks := codeBlocks(t, readFile(t, "../../docs/operations.md"))
 	port := freePort(t)

@@ -14,7 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/oci"
 )
 
-// unpackImage unpacks a container image to a directory that all users can read.
+// unpackImage unpacks a container image to a directory. All users can read this
+// directory.
 func unpackImage(t *testing.T, file string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -36,10 +37,11 @@ func unpackImage(t *testing.T, file string) string {
 	return root
 }
 
-// container returns a command in a container of an ordinary user, without
-// capabilities. As in compose.yaml and in the Helm chart, it has a read-only root and
-// an empty /tmp. Parts of /proc are hidden or read-only, as by default in Docker and
-// Kubernetes. The further arguments of bwrap restrict the container.
+// container returns a command that runs in a container of an ordinary user, without
+// capabilities. As in compose.yaml and in the Helm chart, the root is read-only and
+// /tmp is empty. Parts of /proc are hidden or read-only, as by default in Docker and
+// Kubernetes. The parameter with further bwrap arguments can restrict the container
+// more.
 func container(t *testing.T, root, data string, attr *syscall.SysProcAttr, bwrap []string, args ...string) *exec.Cmd {
 	t.Helper()
 	bwrap = append([]string{
@@ -53,8 +55,8 @@ func container(t *testing.T, root, data string, attr *syscall.SysProcAttr, bwrap
 	return cmd
 }
 
-// TestContainerImage starts the server of the container image as an ordinary user,
-// as docs/installation.md describes, and runs programs.
+// TestContainerImage starts the server in the container image as an ordinary user, as
+// docs/installation.md describes. Then it runs programs on this server.
 func TestContainerImage(t *testing.T) {
 	onlyDeep(t, "it writes and starts a container image")
 	t.Parallel()
@@ -90,8 +92,8 @@ func TestContainerImage(t *testing.T) {
 	a.run(t, "import subprocess\nprint(subprocess.run(['bash', '-c', 'echo hello | sed s/h/j/'], capture_output=True, text=True).stdout)").prints(t, "jello\n\n")
 }
 
-// TestDoctorInContainerWithoutNamespaces runs doctor in a container that forbids
-// user namespaces.
+// TestDoctorInContainerWithoutNamespaces runs the command `doctor` in a container that
+// forbids user namespaces.
 func TestDoctorInContainerWithoutNamespaces(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)

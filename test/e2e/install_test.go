@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// makeRelease makes the files of a release once, from the tested binary, and returns
-// their directory. The program bin/tools/dist does the work of `make dist`.
+// makeRelease makes the files of a release from the tested binary and returns their
+// directory. It makes them only once for all tests. The program bin/tools/dist does the
+// work of `make dist`.
 var makeRelease = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(filepath.Dir(imageDir), "dist")
 	return dir, runDist(dir)
@@ -36,7 +37,8 @@ func (e *distError) Error() string { return e.error.Error() + ": " + e.output }
 
 func (e *distError) Unwrap() error { return e.error }
 
-// TestReleaseIsReproducible makes the files of a release twice.
+// TestReleaseIsReproducible makes the files of a release twice. Both results must be
+// equal.
 func TestReleaseIsReproducible(t *testing.T) {
 	onlyDeep(t, "it makes a whole release twice")
 	t.Parallel()
@@ -67,8 +69,8 @@ func TestReleaseIsReproducible(t *testing.T) {
 	}
 }
 
-// TestInstallFilesNameExistingSettings checks that each variable in deploy is a
-// setting of the server.
+// TestInstallFilesNameExistingSettings checks the files in deploy. Each environment
+// variable in these files must be a setting of the server.
 func TestInstallFilesNameExistingSettings(t *testing.T) {
 	t.Parallel()
 	help, err := runBinary(t, "serve", "--help")
@@ -95,8 +97,8 @@ func TestInstallFilesNameExistingSettings(t *testing.T) {
 	}
 }
 
-// TestMaintainerScriptsAreValid checks the syntax of the scripts of the Debian
-// package. The deep test TestDebianPackage runs them.
+// TestMaintainerScriptsAreValid checks the syntax of the maintainer scripts of the
+// Debian package. The deep test TestDebianPackage runs these scripts.
 func TestMaintainerScriptsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"postinst", "prerm", "postrm"} {

@@ -8,11 +8,12 @@ import (
 	"testing"
 )
 
-// earlierCommit is the commit from which TestUpgradeFromEarlierCommit upgrades.
+// earlierCommit is the commit with the earlier version from which
+// TestUpgradeFromEarlierCommit upgrades.
 const earlierCommit = "ab86c5c8bbe649d8aeca6073b93825206feb1d30"
 
 // buildEarlier returns the path of the binary of the earlier commit. It builds the
-// binary once, and keeps it in the folder bin.
+// binary only once and keeps it in the folder bin.
 func buildEarlier(t *testing.T) string {
 	t.Helper()
 	path := must(filepath.Abs("../../bin/earlier/" + earlierCommit))(t)
@@ -40,8 +41,9 @@ func buildEarlier(t *testing.T) string {
 	return path
 }
 
-// TestUpgradeFromEarlierCommit starts this version with the data directory of an
-// earlier version. Then the earlier version must refuse the data directory.
+// TestUpgradeFromEarlierCommit starts this version of the server with the data
+// directory of an earlier version. After the upgrade, the earlier version must refuse
+// to use the data directory.
 func TestUpgradeFromEarlierCommit(t *testing.T) {
 	onlyDeep(t, "it compiles an earlier version")
 	t.Parallel()

@@ -8,7 +8,7 @@ import (
 )
 
 // TestExecuteJavaScriptBehavesAsOnHost and TestExecuteTypeScriptBehavesAsOnHost run
-// programs in the sandbox and on the host, with the same Node binary. The results must
+// programs in the sandbox and on the host, with the same Node binary. Both results must
 // be equal.
 func TestExecuteJavaScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
@@ -28,7 +28,7 @@ func compareNodePrograms(t *testing.T, l language, least int) {
 	compareWithHost(t, archives, nodeOnHost(t, l))
 }
 
-// nodeOnHost returns the language l with the path of Node on the host.
+// nodeOnHost returns a copy of the language l that uses the Node binary on the host.
 func nodeOnHost(t *testing.T, l language) language {
 	l.argv0, l.bin = "node", filepath.Join(t.TempDir(), "node")
 	if err := os.Symlink(nodeBinary(t), l.bin); err != nil {
@@ -91,8 +91,9 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	}
 }
 
-// nodeBinary returns the path of the Node binary that sandboxes use: the value of
-// PYTH_ON_NODE or the downloaded binary.
+// nodeBinary returns the path of the Node binary that sandboxes use. This is the value
+// of the environment variable PYTH_ON_NODE, or the downloaded binary if the variable is
+// not set.
 func nodeBinary(t testing.TB) string {
 	t.Helper()
 	if own := os.Getenv("PYTH_ON_NODE"); own != "" {

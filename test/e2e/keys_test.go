@@ -33,7 +33,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		accounts[i].storeSecret(t, "MINE", fmt.Sprintf("value of %d", i))
 	}
 	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
-	// Users register, store secrets and use them during the rotations.
+	// During the rotations, users register, store secrets and use these secrets.
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -65,7 +65,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		}
 	})
 	killed := 0
-	// Kill each rotation after a different time.
+	// Start and kill several rotations, each after a different time.
 	for pause := 5 * time.Millisecond; pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
 		cmd := s.rotateCommand(t)
 		if err := cmd.Start(); err != nil {
@@ -97,7 +97,8 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		for a, value := range acknowledged {
 			requireSecret(t, a, value)
 		}
-		// Tokens must still be valid, and a login must still return the first API key.
+		// Tokens must still be valid. A login must still return the first API key of
+		// the account.
 		for _, a := range accounts[:2] {
 			s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 			if g := a.login(t); g.APIKey != a.APIKey {
@@ -127,8 +128,8 @@ func requireSecret(t testing.TB, a *account, value string) {
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
-// TestKeysRotateRemovesLeftovers creates the temporary files of killed rotations.
-// They contain root keys, so the next rotation must remove them.
+// TestKeysRotateRemovesLeftovers creates temporary files like those of a killed
+// rotation. Such files contain root keys, so the next rotation must remove them.
 func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -224,7 +225,8 @@ func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	}
 	s = startServerIn(t, s.data, nil)
 	a.server = s
-	// A damaged secret must affect only the runs that use this secret (attack 102).
+	// If the encrypted value of a secret is damaged, only the runs that use this secret
+	// may fail (attack 102).
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
 	a.storeSecret(t, "BAD", "anew")

@@ -13,19 +13,19 @@ import (
 	"testing"
 )
 
-// defaultWarm is the number of warm sandboxes with defaultStock: two for Python and
-// one for Node.
+// defaultWarm is the number of warm sandboxes that a server boots with the flags in
+// defaultStock: two for Python and one for Node.
 const defaultWarm = 3
 
-// footprint contains the numbers of resources that a server uses on the host.
+// footprint counts the resources that a server uses on the host.
 type footprint struct {
 	sandboxes, cgroups, descriptors, mounts, goroutines, files int
 }
 
 func (s *server) footprint(t testing.TB) footprint {
 	t.Helper()
-	// Close idle connections first, because each one uses a descriptor and a goroutine
-	// of the server.
+	// Close idle connections first, because each idle connection uses a descriptor and
+	// a goroutine of the server.
 	s.http.CloseIdleConnections()
 	host := s.host()
 	return footprint{
@@ -38,8 +38,8 @@ func (s *server) footprint(t testing.TB) footprint {
 	}
 }
 
-// The method "host" returns the process that runs the programs: the worker of the server, or the
-// server itself.
+// The method "host" returns the process that runs the programs. This is the worker of
+// the server if there is one, and otherwise the server itself.
 func (s *server) host() *server {
 	if s.worker != nil {
 		return s.worker
@@ -47,14 +47,15 @@ func (s *server) host() *server {
 	return s
 }
 
-// waitUntilPoolFull waits until the server is idle and all warm sandboxes are ready.
+// waitUntilPoolFull waits until the server does no work and all warm sandboxes are
+// ready.
 func (s *server) waitUntilPoolFull(t testing.TB) {
 	t.Helper()
 	eventually(t, "the pool is full", func() bool { return s.isIdle(t) && len(s.sandboxPIDs()) >= defaultWarm })
 }
 
-// isIdle reports whether the server is neither running, booting nor recycling anything.
-// Its metrics must also count all live sandboxes.
+// isIdle reports whether the server is idle: it runs no program, and it neither boots
+// nor recycles a sandbox. The metrics of the server must also count all live sandboxes.
 func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
 	now := s.metricSeries(t)
@@ -70,8 +71,8 @@ func (s *server) isIdle(t testing.TB) bool {
 		ready+sum("pyth_on_sandboxes_idle", "pyth_on_sessions_waiting", "pyth_on_sandboxes_reserved") == len(s.sandboxPIDs())
 }
 
-// The server uses these resources for each additional sandbox. It uses
-// cgroupDescriptors only if it has cgroups.
+// These are the resources that the server uses for each additional sandbox. The server
+// uses cgroupDescriptors only if it has cgroups.
 const (
 	sandboxDescriptors = 5
 	cgroupDescriptors  = 4
@@ -79,8 +80,8 @@ const (
 	sandboxFiles       = 3
 )
 
-// waitForFootprint waits until the server uses no more resources than before. It
-// allows for the idle sandboxes that the server keeps for users.
+// waitForFootprint waits until the server uses no more resources than before. It adds
+// the resources of the idle sandboxes that the server keeps for its users.
 func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
@@ -99,7 +100,8 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 		if before.cgroups > 0 {
 			each += cgroupDescriptors
 		}
-		// Allow a few descriptors and goroutines for connections that are closing.
+		// Allow a few more descriptors and goroutines, because some connections may
+		// still be closing.
 		return now.cgroups*before.sandboxes <= before.cgroups*now.sandboxes && now.mounts <= before.mounts &&
 			now.files <= before.files+more*sandboxFiles &&
 			now.descriptors <= before.descriptors+2+more*each &&
@@ -107,7 +109,7 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	})
 }
 
-// sandboxPIDs returns the IDs of the sandboxes of the server and of its worker.
+// sandboxPIDs returns the process IDs of the sandboxes of the server and of its worker.
 func (s *server) sandboxPIDs() []int {
 	var found []int
 	if s.worker != nil {
@@ -122,8 +124,8 @@ func (s *server) sandboxPIDs() []int {
 	return found
 }
 
-// servingPid returns the ID of the process that serves requests. If the server
-// belongs to an ordinary user, this is a child of the started process.
+// servingPid returns the ID of the process that serves requests. If an ordinary user
+// has started the server, this is a child of the started process.
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
 	for _, child := range childrenOf(pid) {
@@ -134,13 +136,13 @@ func (s *server) servingPid() int {
 	return pid
 }
 
-// isServerOrWorker reports whether the arguments are those of a server or worker.
+// isServerOrWorker reports whether the command line belongs to a server or a worker.
 func isServerOrWorker(cmdline []byte) bool {
 	return bytes.Contains(cmdline, []byte("\x00serve\x00")) || bytes.Contains(cmdline, []byte("\x00worker\x00"))
 }
 
-// childrenOf returns the IDs of the process's children. Any thread of the process
-// can have started them.
+// childrenOf returns the IDs of the child processes of a process. It looks at all
+// threads, because any thread can start a child process.
 func childrenOf(pid int) []int {
 	var all []int
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -154,8 +156,8 @@ func childrenOf(pid int) []int {
 	return all
 }
 
-// processesMentioning returns the IDs of processes whose arguments contain the text. It
-// omits servers and workers themselves.
+// processesMentioning returns the IDs of processes whose command line contains the
+// text. It omits the processes of servers and workers.
 func processesMentioning(text string) []int {
 	var found []int
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -169,16 +171,16 @@ func processesMentioning(text string) []int {
 	return found
 }
 
-// cgroupParents contains the cgroups where servers create groups. All servers with
-// cgroups use the same parent cgroups, because servers inherit the cgroups of the
-// tests. The list is empty until findCgroupParents has found a server with cgroups.
+// cgroupParents contains the cgroups below which servers create their cgroups. All
+// servers use the same parents, because they inherit the cgroups of the test process.
+// The list is empty until findCgroupParents has found a server with cgroups.
 var cgroupParents struct {
 	mu    sync.Mutex
 	paths []string
 }
 
-// findCgroupParents fills cgroupParents. The server must be running, because its
-// groups exist until it stops.
+// findCgroupParents fills the list cgroupParents. The server must be running, because
+// its cgroups exist only while it runs.
 func (s *server) findCgroupParents() {
 	cgroupParents.mu.Lock()
 	defer cgroupParents.mu.Unlock()
@@ -193,15 +195,15 @@ func (s *server) findCgroupParents() {
 	}
 }
 
-// cgroupName returns the name of the server's cgroup. It contains a hash of the run
-// directory.
+// cgroupName returns the name of the server's cgroup. The name contains a hash of the
+// path of the run directory.
 func (s *server) cgroupName() string {
 	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
 	return "pyth-on-" + hex.EncodeToString(id[:6])
 }
 
-// cgroups returns the paths of the cgroups of the sandboxes of the server and of its
-// worker.
+// cgroups returns the paths of the cgroups of all sandboxes, both of the server and of
+// its worker.
 func (s *server) cgroups() []string {
 	found := s.ownCgroups()
 	if s.worker != nil {
@@ -210,7 +212,8 @@ func (s *server) cgroups() []string {
 	return found
 }
 
-// ownCgroups is like cgroups, but without the worker.
+// ownCgroups returns the paths of the cgroups of the sandboxes of this process, without
+// the sandboxes of its worker.
 func (s *server) ownCgroups() []string {
 	var found []string
 	cgroupParents.mu.Lock()
@@ -222,7 +225,8 @@ func (s *server) ownCgroups() []string {
 	return found
 }
 
-// metric returns the current value of a metric without labels.
+// metric returns the current value of the named series. The test fails if this series
+// does not exist.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	value, ok := s.metricSeries(t)[name]
@@ -232,8 +236,8 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	return must(strconv.ParseFloat(value, 64))(t)
 }
 
-// countDescriptors counts the open file descriptors of the process. It omits the
-// files of the database, since the server opens these files when it needs them.
+// countDescriptors counts the open file descriptors of the process. It omits database
+// files, because the number of these open files depends on the load.
 func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -245,9 +249,9 @@ func countDescriptors(pid int) int {
 	return n
 }
 
-// countMounts counts the mounts of the host. Other tests mount disks below the
-// directory for temporary files. So below this directory, countMounts counts only the
-// mounts in the server's data directory.
+// countMounts counts the mounts of the host. Below the directory for temporary files,
+// it counts only the mounts in the server's data directory, because other tests also
+// mount disks there.
 func (s *server) countMounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")
@@ -260,8 +264,7 @@ func (s *server) countMounts() int {
 	return n
 }
 
-// countFiles counts the files below the directory. It omits the files of the
-// database.
+// countFiles counts the files below the directory, without the files of the database.
 func countFiles(dir string) int {
 	n := 0
 	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {

@@ -7,17 +7,19 @@ import (
 	"testing"
 )
 
-// debianPython is the Python that has the packages of Debian.
+// debianPython is the path of the Python interpreter that can import Debian's Python
+// packages.
 const debianPython = "/usr/bin/python3"
 
-// clientPackages builds the packages of the client libraries once.
+// clientPackages contains the directory with the built packages of the client
+// libraries. The tests build these packages only once.
 var clientPackages struct {
 	once sync.Once
 	dir  string
 }
 
-// clientPackage returns the only package of the client libraries that matches the
-// pattern.
+// clientPackage returns the path of a built package of a client library. Exactly one
+// package must match the pattern.
 func clientPackage(t *testing.T, pattern string) string {
 	t.Helper()
 	clientPackages.once.Do(func() {
@@ -37,15 +39,15 @@ func clientPackage(t *testing.T, pattern string) string {
 	return found[0]
 }
 
-// pythonWheel returns the path of the wheel of the Python library. Python can import from
-// it without an installation.
+// pythonWheel returns the path of the wheel of the Python client library. Python can
+// import the library from the wheel without an installation.
 func pythonWheel(t *testing.T) string {
 	t.Helper()
 	return clientPackage(t, "*.whl")
 }
 
-// javascriptLibrary returns a directory in which the package of the JavaScript library
-// and its dependencies are installed.
+// javascriptLibrary returns a directory in which the JavaScript client library and its
+// dependencies are installed.
 func javascriptLibrary(t *testing.T) string {
 	t.Helper()
 	installedLibrary.once.Do(func() {
@@ -66,14 +68,14 @@ func javascriptLibrary(t *testing.T) string {
 	return installedLibrary.dir
 }
 
-// installedLibrary holds the directory that javascriptLibrary returns.
+// installedLibrary contains the directory that javascriptLibrary returns.
 var installedLibrary struct {
 	once sync.Once
 	dir  string
 }
 
-// TestPythonLibraryPassesChecks runs the tests of the Python library that need no server,
-// with the wheel.
+// TestPythonLibraryPassesChecks tests the wheel of the Python client library. It runs
+// only the library's tests that need no server.
 func TestPythonLibraryPassesChecks(t *testing.T) {
 	t.Parallel()
 	cmd := commandIn("../../clients/python/tests", debianPython, "check.py")
@@ -81,8 +83,9 @@ func TestPythonLibraryPassesChecks(t *testing.T) {
 	mustRun(t, cmd)
 }
 
-// TestJavaScriptLibraryPassesChecks runs the tests of the JavaScript library that need no
-// server, and compiles a TypeScript program with its types.
+// TestJavaScriptLibraryPassesChecks runs the tests of the JavaScript client library
+// that need no server. It also compiles a TypeScript program that uses the types of the
+// library.
 func TestJavaScriptLibraryPassesChecks(t *testing.T) {
 	t.Parallel()
 	dir := javascriptLibrary(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
 
-// scrape returns the metrics of the server in Prometheus' text format.
+// scrape returns the metrics of the server in the text format of Prometheus.
 func (s *server) scrape(t testing.TB) string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -23,7 +23,7 @@ func (s *server) scrape(t testing.TB) string {
 	return string(must(io.ReadAll(res.Body))(t))
 }
 
-// metricNames returns the names and types of Pyth-On's metrics in a scrape.
+// metricNames returns the names and types of Pyth-On's metrics in the text of a scrape.
 func metricNames(scrape string) map[string]string {
 	names := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (pyth_on_\w+) (\w+)$`).FindAllStringSubmatch(scrape, -1) {
@@ -41,8 +41,8 @@ func documentedMetrics(part string) map[string]bool {
 	return names
 }
 
-// monitoringPage returns the parts of docs/monitoring.md about the metrics of a server
-// and of a cluster.
+// monitoringPage returns two parts of docs/monitoring.md: the metrics of a server, and
+// the metrics of a cluster.
 func monitoringPage(t testing.TB) (server, cluster string) {
 	t.Helper()
 	page := string(must(os.ReadFile(filepath.Join("..", "..", "docs", "monitoring.md")))(t))
@@ -52,7 +52,8 @@ func monitoringPage(t testing.TB) (server, cluster string) {
 	return server, cluster
 }
 
-// requireSameMetrics compares the documented metrics with the metrics of a process.
+// requireSameMetrics checks that the documentation lists exactly the metrics that a
+// process has.
 func requireSameMetrics(t testing.TB, documented map[string]bool, served map[string]string) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(served)) {
@@ -77,9 +78,10 @@ func requireConventions(t testing.TB, scrape string) {
 	}
 }
 
-// TestMonitoringFilesUseKnownMetrics checks the dashboard and the alert rules against
-// docs/monitoring.md. Other tests compare this page with the metrics of a server and of a
-// cluster. The module tools/prometheus checks the queries themselves.
+// TestMonitoringFilesUseKnownMetrics checks the dashboard and the alert rules. They may
+// use only metrics that docs/monitoring.md lists. Other tests compare this page with
+// the metrics of a server and of a cluster. The module tools/prometheus checks the
+// queries.
 func TestMonitoringFilesUseKnownMetrics(t *testing.T) {
 	t.Parallel()
 	server, cluster := monitoringPage(t)

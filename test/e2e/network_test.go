@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// fetchProgram is a Python program that requests each URL through the proxy and
-// prints the results. It uses the proxy even for local addresses.
+// fetchProgram is a Python program that requests each URL through the proxy and prints
+// the results. It uses the proxy for all addresses, even for local addresses.
 const fetchProgram = `
 import os, sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
@@ -26,7 +26,7 @@ for url in sys.argv[1:]:
         print(type(e).__name__)
 `
 
-// fetchProgramNode is a JavaScript program that does the same as fetchProgram.
+// fetchProgramNode is the same program as fetchProgram, but in JavaScript.
 const fetchProgramNode = `
 for (const url of process.argv.slice(2)) {
   try {
@@ -40,7 +40,7 @@ for (const url of process.argv.slice(2)) {
 }
 `
 
-// The method "fetch" runs fetchProgram with the URLs and the allowlist.
+// The method "fetch" runs fetchProgram with the given URLs and the given allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
 	return a.fetchWith(t, "python", allow, urls...)
@@ -59,8 +59,8 @@ func (a *account) fetchWith(t testing.TB, language string, allow []string, urls 
 	return a.execute(t, request)
 }
 
-// startEchoServer starts a web server that answers with a description of the
-// request.
+// startEchoServer starts a web server. Its answer describes the request that it
+// received.
 func startEchoServer(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {
@@ -83,7 +83,7 @@ func TestExecuteNetworkAllowsListedHosts(t *testing.T) {
 	x := a.fetch(t, []string{hostPort(t, one)}, one.URL+"/a", other.URL+"/b")
 	x.prints(t, "200 hello GET /a\n403 denied\n")
 	// The server sorts the connections by host and port. The ports are random, so the
-	// denied connection can be the first one.
+	// denied connection can come first.
 	if len(x.Usage.Network) == 2 && x.Usage.Network[0].Verdict == "denied" {
 		slices.Reverse(x.Usage.Network)
 	}

@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// oidcURL is the public address of the server. The provider redirects the browser
-	// to this address. The test sends the redirected request to the real address of the
-	// server instead.
+	// oidcURL is the public address of the server. No process listens on this address.
+	// When the provider redirects the browser to it, the test sends the request to the
+	// real address of the server.
 	oidcURL      = "https://api.example.org"
 	oidcVerifier = "a text that only the client knows"
 )
 
-// keepRedirect makes a client return redirects instead of following them.
+// keepRedirect makes an HTTP client return redirects instead of following them.
 func keepRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// signInAt signs in at the provider like a browser. It returns the fragment of the
-// address to which the browser returns.
+// signInAt signs in with the provider, like a browser. It returns the fragment of the
+// URL to which the server finally redirects the browser.
 func (s *server) signInAt(t *testing.T, returnTo string) url.Values {
 	t.Helper()
 	sum := sha256.Sum256([]byte(oidcVerifier))
@@ -59,8 +59,8 @@ func (s *server) logInAt(t *testing.T) *answer {
 	return s.call(t, nil, "POST", "/api/oidc/login", object{"signIn": s.signInAt(t, "/account").Get("signin"), "verifier": oidcVerifier})
 }
 
-// startProvider starts an OIDC provider. It also returns the flags of a server that uses
-// the provider.
+// startProvider starts an OIDC provider. It also returns the server flags for this
+// provider.
 func startProvider(t *testing.T) (*oidctest.Provider, []string) {
 	t.Helper()
 	p := oidctest.Start(t, oidcURL+"/api/oidc/callback")
@@ -94,8 +94,8 @@ func TestSignInAtAProvider(t *testing.T) {
 	}
 	a.run(t, "print(6 * 7)").prints(t, "42\n")
 
-	// The person's e-mail address at the provider changes, but the account must stay
-	// the same.
+	// The provider now returns another e-mail address for the same person. The person
+	// must get the same account.
 	p.SetPerson(object{"sub": "1", "email": "lovelace@example.org", "email_verified": true})
 	var again authResponse
 	s.logInAt(t).want(t, 200, &again)
@@ -103,7 +103,8 @@ func TestSignInAtAProvider(t *testing.T) {
 		t.Errorf("got %+v", again.User)
 	}
 
-	// Neither an unverified nor a verified address gives access to an existing account.
+	// A new sign-in must not give access to an existing account with the same e-mail
+	// address, whether or not the provider has verified the address.
 	b := s.register(t)
 	p.SetPerson(object{"sub": "2", "email": b.email, "email_verified": false})
 	s.logInAt(t).refused(t, 403, "forbidden")
@@ -112,7 +113,7 @@ func TestSignInAtAProvider(t *testing.T) {
 	p.SetPerson(object{"sub": "3", "email": "eve@example.com", "email_verified": true})
 	s.logInAt(t).refused(t, 403, "forbidden")
 
-	// The owner of the account links the sign-in.
+	// The owner of the account links the sign-in of the provider to the account.
 	p.SetPerson(object{"sub": "2", "email": b.email, "email_verified": true})
 	link := func(given string) *answer {
 		return s.call(t, b, "POST", "/api/v1/me/identities", object{"currentPassword": given, "signIn": s.signInAt(t, "/account").Get("signin"), "verifier": oidcVerifier})
@@ -128,7 +129,8 @@ func TestSignInAtAProvider(t *testing.T) {
 	s.call(t, b, "DELETE", "/api/v1/me/identities/"+linked.ID, nil).want(t, 204, nil)
 	s.logInAt(t).refused(t, 409, "identity_not_linked")
 
-	// After a failed sign-in, the browser returns to the page with an error code.
+	// After a failed sign-in, the server redirects the browser to the page with an
+	// error code.
 	p.Forge(func(c jwt.MapClaims) { c["nonce"] = "forged" })
 	if got := s.signInAt(t, "/account"); got.Get("signin-error") != "invalid_credentials" || got.Has("signin") {
 		t.Errorf("a forged token: got %v", got)

@@ -26,7 +26,8 @@ type packageInfo struct {
 
 type packageList struct{ Packages []packageInfo }
 
-// String returns the packages with their versions. Dependencies are in parentheses.
+// String returns the packages with their versions. Packages that are only dependencies
+// are in parentheses.
 func (l packageList) String() string {
 	var all []string
 	for _, p := range l.Packages {
@@ -61,7 +62,8 @@ func (l packageList) want(t testing.TB, want string) {
 	}
 }
 
-// dependentWheels returns wheels. Some of them depend on others.
+// dependentWheels returns wheels of several packages. Some of these packages depend on
+// others.
 func dependentWheels() []wheel {
 	module := func(name, value string) map[string]string {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}
@@ -94,7 +96,7 @@ func TestPackagesInstallPython(t *testing.T) {
 	}
 	s.call(t, a, "POST", packagesPath, object{"package": "setuptools"}).want(t, 200, &p)
 	a.run(t, "import setuptools, importlib.metadata as m\nprint(m.version('setuptools') == setuptools.__version__, setuptools.__cached__.endswith('.cpython-314.pyc'), __import__('os').path.exists(setuptools.__cached__))").prints(t, "True True True\n")
-	// Child processes and sub-interpreters must also find the packages.
+	// Child processes and sub-interpreters must also be able to import the packages.
 	a.run(t, "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import setuptools; print(1)'], text=True), end='')").prints(t, "1\n")
 	a.run(t, "from concurrent import interpreters\ni = interpreters.create()\ni.exec('import setuptools; print(1)')").prints(t, "1\n")
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('setuptools'))").prints(t, "None\n")
@@ -103,8 +105,8 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.run(t, "import fast, pip, wheel\nprint(fast.answer(), pip.__version__)").prints(t, "42 23.0.1\n")
 	a.execute(t, object{"code": "import fast\nprint(fast.answer())", "isolation": "execution"}).prints(t, "42\n")
 
-	// The server must install dependencies automatically. It must remove them together
-	// with the last package that needs them.
+	// The server must install dependencies automatically. When the user removes the
+	// last package that needs a dependency, the server must also remove the dependency.
 	a.setPackages(t, "likes-one").want(t, "(base-lib 1.5), likes-one 1.0")
 	a.run(t, "import base_lib, likes_one\nprint(base_lib.VALUE)").prints(t, "one and a half\n")
 	refusal := s.call(t, a, "POST", packagesPath, object{"package": "likes-two"}).refused(t, 409, "unsatisfiable")
@@ -120,7 +122,8 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.listPackages(t).want(t, "base-lib 2.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib<2"}).want(t, 200, &p)
 	a.listPackages(t).want(t, "base-lib 1.5")
-	// A change of one package must keep the versions of other packages if possible.
+	// When a user changes one package, the versions of the other packages must stay the
+	// same if possible.
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
 	a.listPackages(t).want(t, "base-lib 1.0, likes-one 1.0")
@@ -133,7 +136,8 @@ func TestPackagesInstallPython(t *testing.T) {
 	a.run(t, "import importlib.util as u\nprint(u.find_spec('space'))").prints(t, "None\n")
 }
 
-// wheelVersion returns a package's name and its version in the index, as one text.
+// wheelVersion returns one text with the package's name and its version in the package
+// index.
 func wheelVersion(x *index, name string) string {
 	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
@@ -154,7 +158,8 @@ func TestPackagesInstallJavaScript(t *testing.T) {
 	}
 	a.execute(t, object{"language": "javascript", "code": "const _ = require('lodash')\nconst { z } = require('zod')\nconsole.log(_.chunk([1, 2, 3], 2), z.number().safeParse('x').success)"}).prints(t, "[ [ 1, 2 ], [ 3 ] ] false\n")
 	a.execute(t, object{"language": "typescript", "code": "import { sha256 } from '@noble/hashes/sha2.js'\nimport _ from 'lodash'\nconst n: number = _.sum([40, 2])\nconsole.log(n, Buffer.from(sha256(new Uint8Array())).toString('hex').slice(0, 8))"}).prints(t, "42 e3b0c442\n")
-	// Install a package with dependencies. Some of them are installed in two versions.
+	// Install a package with dependencies. Two versions of some dependencies are
+	// installed.
 	s.call(t, a, "PUT", packagesPath, object{"language": "typescript", "packages": []string{"chalk@2", "string-width@4", "wrap-ansi@7"}}).want(t, 200, &l)
 	indirect := slices.ContainsFunc(l.Packages, func(p packageInfo) bool { return p.Name == "ansi-styles" && !p.Direct && p.Requirement == "" })
 	if !indirect {
@@ -166,7 +171,7 @@ func TestPackagesInstallJavaScript(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "@noble/hashes"}).want(t, 201, nil)
 	s.call(t, a, "DELETE", packagesPath+"/@noble%2Fhashes?language=javascript", nil).want(t, 204, nil)
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "lodash@999"}).refused(t, 409, "unsatisfiable")
-	// The lists of JavaScript and Python packages are separate.
+	// A user has separate lists of JavaScript packages and Python packages.
 	a.run(t, "print(1)").prints(t, "1\n")
 	session := a.openSession(t, object{"language": "javascript"})
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{}}).want(t, 200, nil)
@@ -213,7 +218,7 @@ func TestPackagesHideIndexPassword(t *testing.T) {
 	s := startServer(t, x.Flag(), "--python-index-credentials-file="+file)
 	a := s.register(t)
 	a.setPackages(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
-	// Programs must not reach the package index under any name.
+	// Programs must not be able to connect to the package index, by any of its names.
 	for _, rule := range []string{"packages:x", "packages.internal", strings.TrimPrefix(x.URL, "http://")} {
 		answer := s.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, urllib.request as u\ntry: print(u.urlopen('http://packages.internal/simple/base-lib/').status)\nexcept Exception as e: print('no')", "network": object{"allow": []string{rule}}})
 		if answer.status == 200 && !strings.Contains(string(answer.body), `"stdout":"no\n"`) {
@@ -248,7 +253,7 @@ func TestPackagesKeepListWhenIndexFails(t *testing.T) {
 		fmt.Sprint(log.Entries[1].Details) != "map[added:[base-lib 1.0] language:python removed:[]]" {
 		t.Errorf("the audit log has %+v", log.Entries)
 	}
-	// Installed packages must work without the index.
+	// Installed packages must work while the package index is not available.
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).want(t, 204, nil)
 }
 
@@ -260,8 +265,9 @@ func TestPackagesReinstallFromLockfile(t *testing.T) {
 	a := s.register(t)
 	a.setPackages(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	s.stop(t)
-	// Simulate a new machine with a copy of the database. The index has a newer
-	// release, but the server must install the version from the lockfile.
+	// Simulate a new machine that has a copy of the database, but no packages. The
+	// package index has a newer version, but the server must install the version in the
+	// lockfile.
 	if err := os.RemoveAll(filepath.Join(data, "packages")); err != nil {
 		t.Fatal(err)
 	}
@@ -280,8 +286,8 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
-	// afterDownloads returns a function that lets the server download n wheels. The
-	// function then waits until the server requests the next wheel.
+	// afterDownloads returns a function. This function lets the server download n
+	// wheels. Then it waits until the server requests the next wheel.
 	afterDownloads := func(n int) func(chan struct{}) {
 		return func(release chan struct{}) {
 			for range n {
@@ -291,8 +297,8 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 			<-x.Holding
 		}
 	}
-	// afterNewFile returns a function that lets the server continue. The function then
-	// waits until the directory has one more file.
+	// afterNewFile returns a function. This function lets the server continue. Then it
+	// waits until the directory contains one more file.
 	afterNewFile := func(dir string) func(chan struct{}) {
 		return func(release chan struct{}) {
 			before := count(dir)
@@ -326,7 +332,7 @@ func TestPackagesKeepListAfterKill(t *testing.T) {
 		case got == "base-lib 1.0":
 			a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
 		case i >= 3 && got == fmt.Sprintf("(%s 1), %s 1", needed, slow):
-			// The change was complete before the server was killed.
+			// The server had completed the change before the server was killed.
 			a.run(t, "import "+slow).prints(t, "")
 			a.setPackages(t, "base-lib==1.0")
 		default:
@@ -345,9 +351,9 @@ func TestPackagesAsOrdinaryUser(t *testing.T) {
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
 }
 
-// TestGenerateInstallsMissingPackages generates code that needs missing packages. If
-// the request allows it, the server must install them permanently. Then it must run
-// the same code again, without another request to the model.
+// TestGenerateInstallsMissingPackages generates programs that import missing packages.
+// If the request allows it, the server must install these packages permanently. Then it
+// must run the same program again without another request to the model.
 func TestGenerateInstallsMissingPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)

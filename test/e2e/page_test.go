@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPage uses the page in Chromium as a person does; see test/browser. The tokens of
-// logins are short-lived, so the page renews its login all the time.
+// TestPage uses the web page in Chromium like a person (see test/browser). The server's
+// tokens are valid only for a short time, so the page must often renew its login.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--token-ttl=10s", "--warm=1")
@@ -23,7 +23,7 @@ func TestPage(t *testing.T) {
 	t.Log("\n" + out)
 }
 
-// TestPageHasNoTypeErrors checks the sources of the page with TypeScript.
+// TestPageHasNoTypeErrors checks the TypeScript types in the sources of the web page.
 func TestPageHasNoTypeErrors(t *testing.T) {
 	t.Parallel()
 	dir := installNPMPackage(t, "browser", "../browser")

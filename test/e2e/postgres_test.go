@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/postgres/postgrestest"
 )
 
-// TestPostgres repeats tests of all parts of the API with a PostgreSQL database.
+// TestPostgres runs tests of all parts of the API again, with a PostgreSQL database.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(*testing.T){
@@ -48,8 +48,8 @@ func newCluster(t *testing.T) *postgrestest.Cluster {
 	return c
 }
 
-// startServers starts several servers on one PostgreSQL database. All servers have the
-// same root key.
+// startServers starts several servers that share one PostgreSQL database. All servers
+// have the same root key.
 func startServers(t *testing.T, n int, url string, flags ...string) []*server {
 	t.Helper()
 	key := filepath.Join(t.TempDir(), "root.key")
@@ -65,8 +65,8 @@ func startServers(t *testing.T, n int, url string, flags ...string) []*server {
 	return all
 }
 
-// The method "on" returns a copy of the account that sends its requests to the server
-// s.
+// The method "on" returns a copy of the account. This copy sends its requests to the
+// server s.
 func (a *account) on(s *server) *account {
 	other := *a
 	other.server = s
@@ -85,7 +85,8 @@ func TestServersShareOneDatabase(t *testing.T) {
 	b.storeSecret(t, "TOKEN", "again")
 	a.execute(t, object{"code": "import os\nprint(os.environ['TOKEN'])", "redactSecrets": false}).prints(t, "again\n")
 
-	// A run on one server uses the packages that the other server has just installed.
+	// If a user installs packages through one server, runs on the other server must use
+	// these packages at once.
 	show := "import base_lib\nprint(base_lib.VALUE)"
 	a.setPackages(t, "base-lib==1.0")
 	b.run(t, show).prints(t, "one\n")
@@ -95,7 +96,8 @@ func TestServersShareOneDatabase(t *testing.T) {
 	a.setPackages(t)
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('base_lib'))").prints(t, "None\n")
 
-	// Each server must return proofs for the entries of both servers.
+	// Each server must return proofs for all audit log entries, even for entries of the
+	// other server.
 	entries := a.auditLog(t, "")
 	if len(entries) < 10 {
 		t.Errorf("%d entries", len(entries))
@@ -107,7 +109,8 @@ func TestServersShareOneDatabase(t *testing.T) {
 	}
 	requireWholeLog(t, servers[0])
 
-	// The two servers together allow ten attempts to log in per minute.
+	// The limit of ten login attempts per minute must apply to the two servers
+	// together.
 	refused := 0
 	for i := range 20 {
 		if servers[i%2].call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password + "x"}).status == 429 {
@@ -132,7 +135,7 @@ func TestServersShareOneDatabase(t *testing.T) {
 	}
 }
 
-// rootKeyFlag returns the flag with the root key of a server that startServers has
+// rootKeyFlag returns the flag with the root key of the servers that startServers has
 // started.
 func (s *server) rootKeyFlag() string {
 	for _, arg := range s.cmd.Args {
@@ -199,7 +202,7 @@ func requireHidden(t *testing.T, text string, hidden []string) {
 }
 
 // TestServeSurvivesRestartsOfPostgres crashes, stops and suspends PostgreSQL under
-// load. No acknowledged write may be lost, and the servers must work again without a
+// load. No acknowledged write may be lost. The servers must work again without a
 // restart.
 func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 	t.Parallel()
@@ -250,8 +253,9 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 		defer mu.Unlock()
 		return acknowledged, refused
 	}
-	// The function "progress" calls the function "of" until its result has grown by
-	// more than 5. The function returns the number of acknowledged or refused writes.
+	// The function "progress" waits until a counter has grown by more than 5. The
+	// parameter "of" is a function that returns the value of this counter: the number
+	// of acknowledged or of refused writes.
 	progress := func(what string, of func() int) {
 		t.Helper()
 		before := of()
@@ -271,7 +275,8 @@ func TestServeSurvivesRestartsOfPostgres(t *testing.T) {
 	if err := c.Suspend(); err != nil {
 		t.Fatal(err)
 	}
-	// While the database is suspended, each request must fail at its time-out.
+	// While the database is suspended, each request must end with an error when its
+	// time-out has passed.
 	before := failures()
 	eventually(t, "a write is refused during the pause", func() bool { return failures() > before })
 	if err := c.Resume(); err != nil {
@@ -317,8 +322,8 @@ func TestMigrateMovesEverything(t *testing.T) {
 		t.Errorf("without a database: %v: %s", err, out)
 	}
 
-	// The server must refuse an empty database, because the accounts are not in this
-	// database.
+	// Before the migration, the server must refuse to start with an empty PostgreSQL
+	// database, because this database does not contain the accounts.
 	databases.set(data, url)
 	if out := requireServeFails(t, data); !strings.Contains(out, "pyth-on migrate --from sqlite:") {
 		t.Errorf("before the migration: %s", out)
@@ -357,7 +362,7 @@ func TestMigrateMovesEverything(t *testing.T) {
 	}
 }
 
-// TestKeysRotateOfSeveralServers rotates the root key while two servers run.
+// TestKeysRotateOfSeveralServers rotates the root key that two running servers share.
 func TestKeysRotateOfSeveralServers(t *testing.T) {
 	t.Parallel()
 	url := must(sharedCluster())(t).Database(t)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAccountIsExportedAndDeleted exports an account and deletes it while it has a
-// session and a running program.
+// TestAccountIsExportedAndDeleted exports and deletes an account while the account has
+// a session and a running program.
 func TestAccountIsExportedAndDeleted(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

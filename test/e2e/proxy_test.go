@@ -8,36 +8,40 @@ import (
 	"testing"
 )
 
-// linkState determines what a proxy does with its connections.
+// linkState determines whether a proxy forwards, holds or closes its connections.
 type linkState int
 
 const (
 	linkOpen linkState = iota
-	// linkHeld forwards nothing and keeps the bytes that arrive. The connections stay
-	// open, as in a network that loses all packets.
+	// In the state linkHeld, the proxy forwards nothing and stores the bytes that
+	// arrive. The connections stay open. This simulates a network that loses all
+	// packets.
 	linkHeld
-	// linkCut closes all existing connections and each new one.
+	// In the state linkCut, the proxy closes all existing connections and each new
+	// connection.
 	linkCut
 )
 
-// proxy forwards TCP connections from one process to another. A test can hold and cut
-// the connections, as in a network that fails between two machines.
+// proxy forwards TCP connections from one process to another process. A test can hold
+// or close the connections, to simulate a network failure between two machines.
 type proxy struct {
 	listener        net.Listener
 	network, target string
 
 	mu    sync.Mutex
 	state linkState
-	// The channel "changed" is closed at the next change of the state.
+	// The channel "changed" is closed when the state changes the next time.
 	changed     chan struct{}
 	connections map[net.Conn]bool
-	// traffic contains all forwarded bytes if the field "record" is true.
+	// traffic contains all bytes that the proxy has forwarded while the field "record"
+	// was true.
 	record  bool
 	traffic bytes.Buffer
 	ended   sync.WaitGroup
 }
 
-// startProxy starts a proxy to the address "target". It stops when the test ends.
+// startProxy starts a proxy that forwards connections to the address "target". The
+// proxy stops when the test ends.
 func startProxy(t testing.TB, network, target string) *proxy {
 	t.Helper()
 	l := must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
@@ -69,7 +73,7 @@ func (p *proxy) set(s linkState) {
 	}
 }
 
-// recorded returns the forwarded bytes of all connections.
+// recorded returns the bytes that the proxy has forwarded on all connections.
 func (p *proxy) recorded() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,11 +90,11 @@ func (p *proxy) serve() {
 	}
 }
 
-// errCut means that the proxy forwards nothing, because the test has cut the
-// connections.
+// errCut is the error for a proxy whose connections the test has closed.
 var errCut = errors.New("cut")
 
-// pass waits while the state is linkHeld. It returns errCut if the state is linkCut.
+// pass waits while the proxy is in the state linkHeld. It returns errCut if the state
+// is linkCut.
 func (p *proxy) pass() error {
 	for {
 		p.mu.Lock()
@@ -106,8 +110,8 @@ func (p *proxy) pass() error {
 	}
 }
 
-// The method "add" stores a connection, so that it can be closed. It fails if the state
-// is linkCut.
+// The method "add" stores a connection, so that the proxy can close it later. The
+// method fails if the state is linkCut.
 func (p *proxy) add(c net.Conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +149,7 @@ func (p *proxy) forward(from net.Conn) {
 	both.Wait()
 }
 
-// The method "copy" copies bytes in one direction. When the direction ends, it closes
+// The method "copy" copies bytes in one direction. At the end of the stream, it closes
 // both connections, because neither NATS nor PostgreSQL uses half-closed connections.
 func (p *proxy) copy(to, from net.Conn) {
 	defer to.Close()

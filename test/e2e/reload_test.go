@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// writeCertificate writes a new self-signed certificate for localhost and 127.0.0.1,
-// and its key, to the directory. It returns the certificate.
+// writeCertificate creates a self-signed certificate for localhost and 127.0.0.1. It
+// writes the certificate and its key to the directory and returns the certificate.
 func writeCertificate(t *testing.T, dir string) *x509.Certificate {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
@@ -53,7 +53,8 @@ func clientFor(certificates ...*x509.Certificate) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}}
 }
 
-// runningSetting returns the value and the origin of a setting of the running server.
+// runningSetting returns the value of a setting of the running server. It also returns
+// the origin of this value, for example a flag or the settings file.
 func (s *server) runningSetting(t *testing.T, name string) (value, origin string, restart bool) {
 	t.Helper()
 	out, err := runBinary(t, "settings", "show", "--running", "--json", "--data-dir="+s.data)
@@ -76,7 +77,8 @@ func (s *server) runningSetting(t *testing.T, name string) (value, origin string
 	return "", "", false
 }
 
-// reload sends SIGHUP to the server, and waits until the log has the message once more.
+// reload sends SIGHUP to the server. Then it waits until the server has logged the
+// given message once more.
 func (s *server) reload(t *testing.T, message string) {
 	t.Helper()
 	before := strings.Count(s.log.String(), message)
@@ -116,7 +118,7 @@ func testReload(t *testing.T, ordinary bool) {
 	s := startServerIn(t, data, attr, "--config="+file)
 	a := s.register(t)
 
-	// Send requests until the end of the test.
+	// In the background, send requests until the test ends.
 	var failures, requests atomic.Int64
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -158,7 +160,7 @@ func testReload(t *testing.T, ordinary bool) {
 		t.Errorf("max-connections is %s, %v", value, restart)
 	}
 
-	// If the settings file has a mistake, the server must keep the old settings.
+	// If the settings file contains a mistake, the server must keep the old settings.
 	write("registration = \"open\"\ntoken-tl = \"1h\"\n")
 	s.reload(t, `msg="settings not reloaded" error="`+file+`:2: \"token-tl\" is not a setting; did you mean token-ttl?"`)
 	s.call(t, nil, "POST", "/api/register", object{"email": "late@example.org", "password": "a long password"}).want(t, 403, nil)
@@ -207,7 +209,8 @@ func TestServeTLS(t *testing.T) {
 	if res := get(client, s.URL+"/healthz"); res.StatusCode != 200 || res.ProtoMajor != 2 || res.Header.Get("Strict-Transport-Security") != "max-age=86400" {
 		t.Errorf("%s %s: %v", res.Proto, res.Status, res.Header)
 	}
-	// The server must redirect requests without a body and refuse requests with a body.
+	// The HTTP port must redirect requests without a body to HTTPS, and refuse requests
+	// with a body.
 	if res := get(client, "http://"+plain+"/healthz"); res.StatusCode != 200 || res.Request.URL.Scheme != "https" {
 		t.Errorf("redirect: %s %s", res.Status, res.Request.URL)
 	}
@@ -216,7 +219,8 @@ func TestServeTLS(t *testing.T) {
 	if res.StatusCode != 403 {
 		t.Errorf("POST without TLS: %s", res.Status)
 	}
-	// Send preflight requests from an allowed origin and from another one.
+	// Send CORS preflight requests from an allowed origin and from an origin that is
+	// not allowed.
 	for origin, allowed := range map[string]bool{"https://app.example.org": true, "https://evil.example.org": false} {
 		req := must(http.NewRequest("OPTIONS", s.URL+"/api/v1/execute", http.NoBody))(t)
 		req.Header.Set("Origin", origin)
@@ -239,6 +243,7 @@ func TestServeTLS(t *testing.T) {
 		_ = res.Body.Close()
 		return res.StatusCode == 200
 	})
-	// The open connection with the old certificate must continue to work.
+	// An open connection must continue to work, although it still uses the old
+	// certificate.
 	get(client, s.URL+"/healthz")
 }

@@ -26,7 +26,7 @@ func TestForgottenPasswordIsResetByMail(t *testing.T) {
 	if m.To != a.email || m.From != "noreply@example.org" || m.Credentials != "robot:canary of the mail server" {
 		t.Errorf("got %+v", m)
 	}
-	// Quoted-printable text can have soft line breaks.
+	// Remove soft line breaks, because the mail uses the quoted-printable encoding.
 	text := strings.NewReplacer("=\r\n", "", "=\n", "").Replace(m.Data)
 	token := regexp.MustCompile(`pyreset_[A-Z0-9]+`).FindString(text)
 	if !strings.Contains(text, "https://example.org/reset#"+token) {

@@ -9,7 +9,7 @@ import (
 
 type richResults = []map[string]any
 
-// pyplot is a Python module that shows figures like matplotlib.pyplot.
+// pyplot is a Python module that displays figures in the same way as matplotlib.pyplot.
 const pyplot = `
 class Figure:
     def __init__(self, number):
@@ -151,8 +151,8 @@ func TestExecuteResultsCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-// TestAttack060ForgedResultsHaveNoEffect checks that printed text never becomes a
-// result and that forged results have no other effect.
+// TestAttack060ForgedResultsHaveNoEffect runs programs that forge results. Printed text
+// must never become a rich value, and a forged result must have no other effect.
 func TestAttack060ForgedResultsHaveNoEffect(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

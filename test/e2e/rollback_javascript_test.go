@@ -16,16 +16,16 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// javascript returns a request to run a program with Node.
+// javascript returns a request that runs the code with Node.
 func javascript(code string, args ...string) object {
 	return object{"language": "javascript", "code": code, "args": append([]string{}, args...), "timeoutMs": 30_000}
 }
 
-// TestRollbackOfNodeLeavesNothing runs a probe, which prints the state of its
-// interpreter, after each spoiler (a program that changes its interpreter). The probe
-// must print the same state each time. It does not print the memory mappings: V8 maps
-// memory at random addresses, and the kernel compares the mappings when it restores an
-// interpreter.
+// TestRollbackOfNodeLeavesNothing runs spoilers (programs that change their
+// interpreter). After each spoiler, it runs a probe, which prints the state of the
+// interpreter. This state must always be the same. The probe does not print memory
+// mappings, because V8 maps memory at random addresses. The kernel already compares the
+// mappings when it restores an interpreter.
 func TestRollbackOfNodeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -70,8 +70,8 @@ func TestRollbackOfNodeLeavesNothing(t *testing.T) {
 }
 
 // TestRollbackOfNodeBehavesAsOnHost runs a spoiler (a program that changes its
-// interpreter) before each program, in the same interpreter. Each program must behave
-// as on the host.
+// interpreter) before each program. Both run in the same interpreter. The program must
+// behave as on the host.
 func TestRollbackOfNodeBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -99,8 +99,8 @@ func TestRollbackOfNodeBehavesAsOnHost(t *testing.T) {
 	}
 }
 
-// TestRollbackOfNodeKeepsRandomness prints random values in several runs of the same
-// interpreter. No value may occur twice.
+// TestRollbackOfNodeKeepsRandomness runs a program that prints random values several
+// times in the same interpreter. No value may occur twice.
 func TestRollbackOfNodeKeepsRandomness(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -130,9 +130,9 @@ console.log(JSON.stringify(values.map(String)));`))
 	}
 }
 
-// TestRollbackOfNodeGivesMemoryBack checks that the host gets the memory of a large
-// program back when Node is restored. Node can be restored only if the program uses no
-// more than the default memory limit.
+// TestRollbackOfNodeGivesMemoryBack runs a program that uses much memory. When Node is
+// restored, the host must get this memory back. Node can be restored only if the
+// program uses no more than the default memory limit.
 func TestRollbackOfNodeGivesMemoryBack(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -153,8 +153,9 @@ func TestRollbackOfNodeGivesMemoryBack(t *testing.T) {
 	a.execute(t, javascript("console.log(42)")).prints(t, "42\n")
 }
 
-// TestRollbackOfNodeMemoryIsClean leaves a text in the heap, in buffers, in compiled code
-// and in the environment. The next run must not find it.
+// TestRollbackOfNodeMemoryIsClean runs a program that leaves a text in the heap, in
+// buffers, in compiled code and in the environment. The next program must not find this
+// text.
 func TestRollbackOfNodeMemoryIsClean(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -198,7 +199,7 @@ console.log(JSON.stringify(found));`))
 	}
 }
 
-// javascriptSoakPrograms use different parts of Node.
+// javascriptSoakPrograms contains programs that use different parts of Node.
 var javascriptSoakPrograms = []string{
 	"console.log(42)",
 	"const { createHash } = require('crypto'); createHash('sha256').update('x'); console.log(42)",
@@ -209,8 +210,9 @@ var javascriptSoakPrograms = []string{
 	"globalThis.kept = Array.from({ length: 1e5 }, (_, i) => ({ i })); console.log(42); process.exit(0)",
 }
 
-// TestRollbackOfNodeSoak runs many programs in one interpreter. The memory of its sandbox
-// must not grow. The environment variable SOAK_RUNS sets the number of programs.
+// TestRollbackOfNodeSoak runs many programs in one interpreter. The memory of the
+// sandbox must not grow. The environment variable SOAK_RUNS sets the number of
+// programs.
 func TestRollbackOfNodeSoak(t *testing.T) {
 	t.Parallel()
 	runs := 600
@@ -247,8 +249,8 @@ func TestRollbackOfNodeSoak(t *testing.T) {
 }
 
 // TestRollbackOfNodeMeasuresEachRun checks the memory that the server reports for a
-// program. This memory must not depend on the programs that the interpreter has run
-// before, and must not include the checkpoint.
+// program. The value must not depend on earlier programs in the same interpreter. It
+// must not include the memory of the checkpoint.
 func TestRollbackOfNodeMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)

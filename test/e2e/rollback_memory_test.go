@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// sandboxMemory returns the memory of all sandboxes as the host measures it, in
-// bytes. It includes the memory of gVisor.
+// sandboxMemory returns the memory of all sandboxes in bytes, as the host measures it.
+// This includes the memory of gVisor.
 func (s *server) sandboxMemory(t *testing.T) (total int64) {
 	t.Helper()
 	for _, pid := range s.sandboxPIDs() {
@@ -34,8 +34,8 @@ func (s *server) sandboxMemory(t *testing.T) (total int64) {
 	return total
 }
 
-// TestRollbackGivesMemoryBack checks that the host gets the memory of a large program
-// back when the interpreter is restored.
+// TestRollbackGivesMemoryBack runs a program that uses much memory. When the
+// interpreter is restored, the host must get this memory back.
 func TestRollbackGivesMemoryBack(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -57,10 +57,9 @@ small = [bytes([n % 256]) * 600 for n in range(100_000)]`, "limits": object{"mem
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestRollbackMeasuresEachRun checks the memory and the processor time that the
-// server reports for a program. They must not depend on earlier programs in the same
-// interpreter. In particular, they must not include the work of restoring the
-// interpreter.
+// TestRollbackMeasuresEachRun checks the memory and the processor time that the server
+// reports for a program. These values must not depend on earlier programs in the same
+// interpreter. They must not include the work that restores the interpreter.
 func TestRollbackMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -85,7 +84,7 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		code := fmt.Sprintf("n = 0\nfor i in range(%d): n += i * i", n)
 		return a.run(t, code).ends(t, "succeeded").Usage.CPUMs
 	}
-	// Programs of these sizes need about 100 and 250 ms of processor time.
+	// The two programs need about 100 ms and 250 ms of processor time.
 	sizes := []int{1_000_000, 2_500_000}
 	before := make([]int64, len(sizes))
 	for i, n := range sizes {
@@ -105,8 +104,8 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		a.run(t, "import json, logging").ends(t, "succeeded")
 	}
 	for i, n := range sizes {
-		// Other processes of the host slow a program down. So use the lowest time of
-		// several runs.
+		// Other processes on the host can slow a program down. So use the shortest time
+		// of several runs.
 		now := compute(n)
 		for run := 0; run < 50 && now > before[i]*105/100; run++ {
 			now = min(now, compute(n))
@@ -117,7 +116,7 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 	}
 }
 
-// soakPrograms use different parts of an interpreter.
+// soakPrograms contains programs that use different parts of an interpreter.
 var soakPrograms = []string{
 	"print(42)",
 	"import json, re, datetime, random\nprint(json.dumps([random.random() for _ in range(100)])[:0] + '42')",
@@ -128,7 +127,7 @@ var soakPrograms = []string{
 	"import socket\na, b = socket.socketpair()\na.send(b'42')\nprint(int(b.recv(2)))",
 }
 
-// TestRollbackSoak runs many programs in one interpreter. The memory of its sandbox
+// TestRollbackSoak runs many programs in one interpreter. The memory of the sandbox
 // must not grow. The environment variable SOAK_RUNS sets the number of programs.
 func TestRollbackSoak(t *testing.T) {
 	t.Parallel()
@@ -152,8 +151,8 @@ func TestRollbackSoak(t *testing.T) {
 		}
 	}
 	took := time.Since(started)
-	// The sandbox returns the memory of the last program only after the answer. So
-	// wait.
+	// The sandbox returns the memory of the last program after it has sent the answer.
+	// So wait until the memory is returned.
 	late := s.sandboxMemory(t)
 	eventually(t, "the memory has not grown", func() bool {
 		late = min(late, s.sandboxMemory(t))

@@ -13,12 +13,12 @@ import (
 )
 
 // TestRollbackRandomSystemCalls runs programs that make random system calls. After each
-// program, it runs the probe, which prints the state of its interpreter. The probe must
-// print the same state as before. If the interpreter was restored, its mappings and
-// each page of its memory must also be the same.
+// program, it runs a probe, which prints the state of the interpreter. This state must
+// be the same as before. If the interpreter was restored, its memory mappings and the
+// content of each memory page must also be the same.
 //
-// The environment variable RANDOM_RUNS sets the number of programs, and RANDOM_SEED
-// repeats a test.
+// The environment variable RANDOM_RUNS sets the number of programs. With RANDOM_SEED, a
+// developer can repeat a test with the same programs.
 func TestRollbackRandomSystemCalls(t *testing.T) {
 	t.Parallel()
 	runs, seed := 60, uint64(time.Now().UnixNano())
@@ -40,8 +40,9 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		x, reason := a.runAndRecycle(t, request)
 		return parsePages(x.ends(t, "succeeded").Stdout), reason
 	}
-	// The function "look" returns the output of the probe, and true if the interpreter
-	// was restored after each program of the probe. On a busy machine, the server can
+	// The function "look" returns the output of the probe (a program that prints the
+	// state of its interpreter). The second result is true if the server restored the
+	// interpreter after each program of the probe. On a busy machine, the server can
 	// remove the sandbox. Then the probe runs in a new interpreter, which has imported
 	// no modules in advance.
 	look := func() (*probed, bool) {
@@ -91,8 +92,9 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		if before.maps == after.maps {
 			changed := changedPages(before, after)
 			for len(changed) > 0 && after.pages[0].second == after.pages[1].second {
-				// Some pages contain the time of the run in seconds. To find these
-				// pages, look at the pages again in another second.
+				// Some memory pages contain the time of the run in seconds. These pages
+				// change in the next second. So look at the pages again in another
+				// second to find them.
 				after.pages[1], _ = lookAtPages()
 				changed = changedPages(before, after)
 			}
@@ -114,8 +116,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// removals returns the log lines about sandboxes that could not be recycled and were
-// removed.
+// removals returns the log lines about removed sandboxes. The server removes a sandbox
+// if it cannot recycle the sandbox.
 func (s *server) removals() (all []string) {
 	for line := range strings.Lines(s.log.String()) {
 		if strings.Contains(line, "could not be recycled") {
@@ -125,16 +127,16 @@ func (s *server) removals() (all []string) {
 	return all
 }
 
-// The type "probed" is the output of the probe, a program that prints the state of its
-// interpreter.
+// The type "probed" contains the output of the probe, a program that prints the state
+// of its interpreter.
 type probed struct {
 	state, maps, stack string
 	pages              [2]pages
 }
 
 // pages contains checksums of memory pages. The field "sums" maps the address of each
-// page to its checksum. The field "second" is the time of the run that printed the
-// checksums, in seconds.
+// page to its checksum. The field "second" is the time at which the program computed
+// the checksums, in seconds.
 type pages struct {
 	sums   map[uint64]uint64
 	second int64
@@ -168,9 +170,9 @@ func parsePages(stdout string) pages {
 	return p
 }
 
-// changedPages returns the memory pages that have changed between two probes
-// (descriptions of the state) of the same interpreter. Each probe looks at the pages in
-// two runs. changedPages ignores pages that differ between the two runs, because such
+// changedPages compares two probes (descriptions of the state) of the same interpreter.
+// It returns the memory pages that have changed. Each probe looks at the pages in two
+// runs. changedPages ignores pages that differ between these two runs, because such
 // pages contain the time of the run.
 func changedPages(before, after *probed) []uint64 {
 	var changed []uint64

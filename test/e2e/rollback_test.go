@@ -18,12 +18,12 @@ import (
 
 var rollbackFlags = []string{"--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=1", "--max-running=1"}
 
-// userOfTests is the environment variable that selects the user of the servers in tests
-// of the rollback. With the value "ordinary", they do not run as root.
+// userOfTests is an environment variable for the tests that restore interpreters. With
+// the value "ordinary", the servers of these tests do not run as root.
 const userOfTests = "E2E_USER"
 
-// rollbackServer starts a server with a single sandbox and returns it with a new
-// account. The server restores the sandbox's interpreter after each run.
+// rollbackServer starts a server with a single sandbox. It returns the server and a new
+// account. After each run, the server restores the interpreter of the sandbox.
 func rollbackServer(t *testing.T) (*server, *account) {
 	var s *server
 	if os.Getenv(userOfTests) == "ordinary" {
@@ -35,8 +35,9 @@ func rollbackServer(t *testing.T) (*server, *account) {
 	return s, s.register(t)
 }
 
-// interpreters returns the values of the metric pyth_on_interpreters_total by
-// reason. The value of "removed" is the number of sandboxes that were removed.
+// interpreters returns the values of the metric pyth_on_interpreters_total for each
+// reason. It also adds the key "removed": the number of sandboxes that the server has
+// removed.
 func (s *server) interpreters(t *testing.T) map[string]string {
 	t.Helper()
 	all, removed := map[string]string{}, 0.0
@@ -52,12 +53,14 @@ func (s *server) interpreters(t *testing.T) map[string]string {
 	return all
 }
 
-// runAndRecycle runs a program and waits until its sandbox is recycled. It returns
-// the execution and the reason why the interpreter was not restored. The reason is
-// "none" if the interpreter was restored, and "removed" if the sandbox was removed.
+// runAndRecycle runs a program and waits until the server has recycled the sandbox. It
+// returns the result of the run, and the reason why the interpreter was not restored.
+// The reason is "none" if the interpreter was restored, and "removed" if the sandbox
+// was removed.
 func (a *account) runAndRecycle(t *testing.T, request object) (*execution, string) {
 	t.Helper()
-	// Wait until earlier runs have ended, because their work changes the metrics.
+	// First wait until the server has finished earlier runs, because these runs still
+	// change the metrics.
 	eventually(t, "the server is idle", func() bool {
 		return a.server.metric(t, "pyth_on_executions_running")+a.server.metric(t, "pyth_on_sandboxes_renewing") == 0
 	})
@@ -74,15 +77,16 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 				reason = name
 			}
 		}
-		// A sandbox that does not release memory is removed, even if its interpreter
-		// was restored.
+		// If a sandbox does not release its memory, the server removes the sandbox,
+		// even if the interpreter was restored.
 		return reason != "" && (now["removed"] != before["removed"] || a.server.metric(t, "pyth_on_sandboxes_idle") > 0)
 	})
 	return x, reason
 }
 
-// prepareInterpreter runs programs with imports until the interpreter has imported the
-// modules in advance. Before this import, the interpreter has other memory mappings.
+// prepareInterpreter runs programs with imports until the server imports the same
+// modules in advance. This changes the memory mappings of the interpreter, so tests
+// that compare mappings must prepare the interpreter first.
 func (a *account) prepareInterpreter(t *testing.T) {
 	t.Helper()
 	code := "import " + strings.Join(importedModules, ", ")
@@ -96,8 +100,8 @@ func (a *account) prepareInterpreter(t *testing.T) {
 	}
 }
 
-// hiddenModules returns the number of modules that the interpreter has imported in
-// advance.
+// hiddenModules returns the number of modules that the interpreter has imported before
+// the program starts.
 func (a *account) hiddenModules(t *testing.T) int {
 	t.Helper()
 	x, _ := a.runAndRecycle(t, object{"code": "import _frozen_importlib as i; print(len(i._load_unlocked.__globals__['hidden']))"})
@@ -109,8 +113,8 @@ func probe(t *testing.T) object {
 	return object{"code": string(must(os.ReadFile("testdata/rollback/probe.py"))(t)), "args": []string{"maps"}, "timeoutMs": 20_000}
 }
 
-// withoutMaps removes the lines about memory mappings, since they differ between
-// interpreters.
+// withoutMaps removes the lines about memory mappings from the text, because these
+// lines differ between interpreters.
 func withoutMaps(stdout string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(stdout, "\n"), func(line string) bool {
 		return strings.HasPrefix(line, "map ")
@@ -121,8 +125,8 @@ func diffLines(before, after string) string {
 	return cmp.Diff(strings.Split(before, "\n"), strings.Split(after, "\n"))
 }
 
-// spoiler is a program that changes its interpreter. reason is the expected result
-// of runAndRecycle, or "any" if every reason is allowed.
+// spoiler is a program that changes its interpreter. The field "reason" is the expected
+// result of runAndRecycle, or "any" if every result is allowed.
 type spoiler struct {
 	reason, name string
 	request      object
@@ -145,14 +149,15 @@ func spoilers(t *testing.T) []spoiler {
 	return all
 }
 
-// TestRollbackLeavesNothing runs the probe, a program that prints the state of its
-// interpreter, before and after each spoiler. The probe must print the same state each
-// time. If the interpreter was restored, the memory mappings must also be the same.
+// TestRollbackLeavesNothing runs spoilers (programs that change their interpreter).
+// Before and after each spoiler, it runs a probe, which prints the state of the
+// interpreter. This state must always be the same. If the interpreter was restored, the
+// memory mappings must also be the same.
 //
-// The mappings can be compared only in an interpreter that has imported modules in
-// advance. It takes seconds of processor time to prepare another such interpreter. So
-// with -short, a spoiler runs in such an interpreter only if the interpreter can be
-// restored afterwards.
+// The test can compare memory mappings only in a prepared interpreter, which has
+// imported modules in advance. The preparation takes seconds of processor time, and it
+// is lost if a spoiler ends the interpreter. So with -short, the test prepares an
+// interpreter only for spoilers after which the interpreter can be restored.
 func TestRollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s, a := rollbackServer(t)
@@ -163,7 +168,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 	want := withoutMaps(first.Stdout)
 	// The variable "prepared" is true if the interpreter has imported modules in
-	// advance. The variable "before" is the last output of the probe.
+	// advance. The variable "before" contains the last output of the probe.
 	prepared, before := false, ""
 	check := func(t *testing.T, sp spoiler) {
 		if comparesMaps := !testing.Short() || sp.reason == "none" || sp.reason == "any"; comparesMaps && !prepared {
@@ -186,8 +191,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 		}
 		before = after.Stdout
 	}
-	// Spoilers that end the interpreter come last, so that the test rarely prepares
-	// another interpreter.
+	// Run the spoilers that end the interpreter last. Otherwise the test would often
+	// have to prepare another interpreter.
 	rank := func(sp spoiler) int {
 		switch sp.reason {
 		case "none":
@@ -226,8 +231,9 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 }
 
-// leaveRestorableCanary is like leaveCanary, but its interpreter can be restored. So
-// the next program, which searches for the text, runs in the same interpreter.
+// leaveRestorableCanary is a program that leaves a text, like leaveCanary. But its
+// interpreter can be restored, so the next program, which searches for the text, runs
+// in the same interpreter.
 const leaveRestorableCanary = `
 import ctypes, mmap, os, socket, sys, threading
 canary = sys.argv[1]
@@ -245,8 +251,8 @@ t = threading.Thread(target=work); t.start(); t.join()
 os._exit(0)
 `
 
-// TestRollbackFindsNothingOfEarlierRuns runs a program that leaves a text and then
-// findCanary, several times. It does this with leaveCanary and with
+// TestRollbackFindsNothingOfEarlierRuns alternately runs a program that leaves a text
+// and the program findCanary, which searches for it. It uses leaveCanary and
 // leaveRestorableCanary, as root and as an ordinary user.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
@@ -277,8 +283,8 @@ func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	})
 }
 
-// TestRollbackKeepsUsersApart lets two users run programs alternately, each in an
-// interpreter that is restored. No user may find a text of the other user or of an
+// TestRollbackKeepsUsersApart lets two users run programs alternately. After each run,
+// the interpreter is restored. No user may find a text of the other user or of an
 // earlier run. All random values must differ. Values that depend on the interpreter,
 // such as the hash of a string, must differ between users.
 func TestRollbackKeepsUsersApart(t *testing.T) {
@@ -324,8 +330,8 @@ func TestRollbackKeepsUsersApart(t *testing.T) {
 	}
 }
 
-// TestRollbackMemoryIsClean leaves a text in the heap, in the environment and on the
-// stack. The next run must not find it.
+// TestRollbackMemoryIsClean runs a program that leaves a text in the heap, in the
+// environment and on the stack. The next program must not find this text.
 func TestRollbackMemoryIsClean(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -354,8 +360,8 @@ print(found)`).prints(t, "[]\n")
 	}
 }
 
-// TestRollbackKeepsRandomness prints random values in several runs of the same
-// interpreter. No value may occur twice.
+// TestRollbackKeepsRandomness runs a program that prints random values several times in
+// the same interpreter. No value may occur twice.
 func TestRollbackKeepsRandomness(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -375,9 +381,9 @@ print(uuid.uuid4(), random.random(), os.urandom(8).hex(), secrets.token_hex(8), 
 	}
 }
 
-// TestRollbackKeepsNetworkRules checks that a restored interpreter cannot use the
-// network access of an earlier run. It also checks that an allowed run can use the
-// network in a restored interpreter.
+// TestRollbackKeepsNetworkRules checks that a program in a restored interpreter cannot
+// use the network access of an earlier run. It also checks that a run with network
+// access can use the network in a restored interpreter.
 func TestRollbackKeepsNetworkRules(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
@@ -401,8 +407,8 @@ func TestRollbackKeepsNetworkRules(t *testing.T) {
 }
 
 // TestRollbackNeedsUnseededModules uses an image that loads the module "random" before
-// each program. Interpreters of this image must not be restored. A program must also
-// not be able to make a checkpoint.
+// each program. The server must not restore interpreters of this image, because random
+// values would repeat. Also, a program must not be able to make a checkpoint.
 func TestRollbackNeedsUnseededModules(t *testing.T) {
 	t.Parallel()
 	root := unpackOnHost(t, must(plainDebian.tar())(t))
@@ -426,8 +432,8 @@ print(random.random())`})
 	}
 }
 
-// TestRollbackIsLimited checks that the server replaces an interpreter after the
-// maximum number of runs or the maximum processor time.
+// TestRollbackIsLimited checks when the server replaces an interpreter. It must do this
+// after the maximum number of runs, and after the maximum processor time.
 func TestRollbackIsLimited(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback-runs=3", "--rollback-cpu=2s", "--warm=1", "--max-sandboxes=1", "--max-running=1")
@@ -443,7 +449,7 @@ func TestRollbackIsLimited(t *testing.T) {
 	}
 }
 
-// TestRollbackCanBeDisabled checks that with --rollback=off, each run has a new
+// TestRollbackCanBeDisabled checks that with --rollback=off, each run gets a new
 // interpreter.
 func TestRollbackCanBeDisabled(t *testing.T) {
 	t.Parallel()
@@ -464,8 +470,8 @@ func TestRollbackCanBeDisabled(t *testing.T) {
 	}
 }
 
-// importProbe is a program that imports the modules whose names are its arguments. It
-// prints what an import changes.
+// importProbe is a program that imports the modules in its arguments. Then it prints
+// what the imports have changed.
 const importProbe = `import sys
 for name in sys.argv[1:]: __import__(name)
 import builtins, _frozen_importlib, _frozen_importlib_external, posix
@@ -482,8 +488,8 @@ print('callbacks', atexit._ncallbacks(), gc.get_freeze_count(), gc.get_threshold
 print('signals', [__import__('signal').getsignal(n) for n in (2, 13, 17)])
 `
 
-// importedModules contains modules that programs import. A restored interpreter has
-// imported some of them in advance.
+// importedModules contains modules that many programs import. A restored interpreter
+// has imported some of these modules in advance.
 var importedModules = strings.Fields(`json re random datetime collections itertools functools math typing string time
 	statistics dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator textwrap
 	urllib.parse contextlib traceback logging argparse tempfile shutil glob subprocess threading inspect uuid secrets
@@ -491,11 +497,13 @@ var importedModules = strings.Fields(`json re random datetime collections iterto
 	unittest sqlite3 http.client email.message xml.etree.ElementTree ctypes ssl concurrent.futures.thread os.path
 	collections.abc logging.handlers json.tool importlib importlib.metadata zoneinfo configparser ast tokenize`)
 
-// TestRollbackHidesModules compares imports in two interpreters: a restored one,
-// which has imported modules in advance, and a new one.
+// TestRollbackHidesModules compares imports in two interpreters. One is a restored
+// interpreter, which has imported modules in advance. The other is a new interpreter. A
+// program must not notice a difference.
 func TestRollbackHidesModules(t *testing.T) {
 	t.Parallel()
-	// Use further sandboxes for new interpreters, so that the restored one stays.
+	// Use other sandboxes for the new interpreters, so that the sandbox with the
+	// restored interpreter remains.
 	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=4", "--max-running=1")
 	a := s.register(t)
 	b := s.register(t)
@@ -542,8 +550,8 @@ func TestRollbackHidesModules(t *testing.T) {
 		t.Run(strings.Join(names[:min(len(names), 8)], ","), func(t *testing.T) { compare(t, importProbe, names...) })
 	}
 	t.Run("the hook leaves hidden modules for the program", func(t *testing.T) {
-		// If a program mentions atexit, Pyth-On's code in the interpreter (the hook)
-		// imports _ast.
+		// If a program contains the word atexit, the hook (Pyth-On's code in the
+		// interpreter) imports the module _ast.
 		x, _ := a.runAndRecycle(t, object{"code": `import sys, atexit, _frozen_importlib as i
 known = dict(i._load_unlocked.__globals__['known'])
 import ast, inspect, logging, dataclasses

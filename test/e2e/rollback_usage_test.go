@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processorTime returns the processor time of all processes of the server's sandboxes
-// in nanoseconds. It reads the clock of each process, so it does not depend on what the
-// server measures.
+// processorTime returns the processor time of all processes of the server's sandboxes,
+// in nanoseconds. It reads the clock of each process. So the result does not depend on
+// the measurements of the server.
 func (s *server) processorTime(t *testing.T) (sum time.Duration) {
 	t.Helper()
 	for next := s.sandboxPIDs(); len(next) > 0; next = next[1:] {
@@ -42,11 +42,10 @@ func keepProcessorsBusy(t *testing.T) {
 	t.Cleanup(wg.Wait)
 }
 
-// TestRollbackUsageIsOfTheRun runs many programs in one interpreter. Then it compares
-// the usage of programs with their known needs. The reported memory must be the memory
-// that the program allocates. The reported processor time must equal the time that the
-// host has measured for the sandbox's processes. This must also hold if all processors
-// are busy.
+// TestRollbackUsageIsOfTheRun runs many programs in one interpreter and checks the
+// usage that the server reports. The reported memory must equal the memory that the
+// program allocates. The reported processor time must equal the time that the host has
+// measured for the processes of the sandbox, even if all processors are busy.
 func TestRollbackUsageIsOfTheRun(t *testing.T) {
 	t.Parallel()
 	t.Run("as root", func(t *testing.T) {
@@ -60,7 +59,8 @@ func TestRollbackUsageIsOfTheRun(t *testing.T) {
 	})
 }
 
-// withMemory returns a request to run a program that may use more memory than usual.
+// withMemory returns a request that runs a program with a higher memory limit than
+// usual.
 func withMemory(code string) object {
 	return object{"code": code, "limits": object{"memoryBytes": 512 * mib}, "timeoutMs": 60_000}
 }
@@ -90,11 +90,12 @@ func checkUsage(t *testing.T, s *server, a *account) {
 	}
 	t.Run("memory", func(t *testing.T) { checkMemoryUsage(t, a) })
 	t.Run("processor time", func(t *testing.T) { checkProcessorUsage(t, s, a, programs) })
-	// With -short, other tests run at the same time and keep the processors busy.
+	// With -short, other tests already keep the processors busy, because they run at
+	// the same time.
 	if !testing.Short() {
 		t.Run("processor time on busy processors", func(t *testing.T) {
-			// Do not run together with other tests that use all processors, because
-			// they have time limits.
+			// Wait until no other test uses all processors, because such tests have
+			// time limits.
 			exclusiveAttack.Lock()
 			defer exclusiveAttack.Unlock()
 			keepProcessorsBusy(t)
@@ -113,8 +114,8 @@ func checkUsage(t *testing.T, s *server, a *account) {
 	})
 }
 
-// checkMemoryUsage lets a program allocate memory of a known size. Then it compares
-// this size with the peak that the server reports and with the peak that the program
+// checkMemoryUsage runs programs that allocate memory of a known size. It compares this
+// size with two values: the peak that the server reports, and the peak that the program
 // reads.
 func checkMemoryUsage(t *testing.T, a *account) {
 	peak := func(size int) (server, own float64) {
@@ -144,9 +145,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)`, size)))
 	}
 }
 
-// checkProcessorUsage compares the processor time of programs with the time that the
-// host has measured. The host's time includes the work after the run. This work is
-// shorter than the tolerance.
+// checkProcessorUsage compares the processor time that the server reports with the time
+// that the host has measured. The host's time also includes work after the run, but
+// this work is shorter than the tolerance.
 func checkProcessorUsage(t *testing.T, s *server, a *account, programs map[string]object) {
 	const most = 25 * time.Millisecond
 	for name, program := range programs {

@@ -8,11 +8,12 @@ import (
 	"testing"
 )
 
-// TestRunCluster starts a small cluster with the script of `make run-cluster`, runs a
-// program in it, and stops it.
+// TestRunCluster starts a small cluster with the script of `make run-cluster`. It runs
+// a program in the cluster and then stops the cluster.
 func TestRunCluster(t *testing.T) {
 	t.Parallel()
-	// Servers with the port 0 get ports above 32767, so these ports are free.
+	// Other servers listen on port 0, so the kernel gives them ports above 32767. The
+	// ports of this cluster are lower, so they are free.
 	port := strconv.Itoa(20_000 + 100*rand.IntN(100))
 	cmd := exec.Command("bash", "../../scripts/run-cluster", "--once", "--no-namespaces", "--servers=1", "--workers=1",
 		"--port="+port, "--data-dir="+t.TempDir())

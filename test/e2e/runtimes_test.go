@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debianImage is a custom image of Debian packages. All tests share the image, which is
-// built at most once. If the environment variable TEST_RUNTIMES names a directory, the
-// image is stored there and later test runs reuse it.
+// debianImage is a custom image that consists of Debian packages. All tests share the
+// image, and it is built at most once. If the environment variable TEST_RUNTIMES
+// contains a directory, the image is stored there. Later test runs then reuse it.
 type debianImage struct {
 	name, packages, exclude string
 
@@ -36,7 +36,8 @@ func newDebianImage(name, packages, exclude string) *debianImage {
 				return "", &failedCommand{err, out}
 			}
 		}
-		// This run builds the EROFS image into the cache, where servers find it.
+		// This run converts the image to EROFS and stores the result in the cache.
+		// Servers then use the result from the cache.
 		try := exec.Command(binary, "run", "--node=off", "--cache-dir", imageDir, "--runtime", file, "-")
 		try.Stdin = strings.NewReader("print('ready')")
 		if out, err := try.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -53,17 +54,17 @@ type failedCommand struct {
 
 func (f *failedCommand) Error() string { return f.err.Error() + ": " + string(f.out) }
 
-// flag returns the server flag that adds the image.
+// flag returns the server flag that adds this image to a server.
 func (r *debianImage) flag(t *testing.T) string {
 	t.Helper()
 	return "--runtime=" + r.name + "=" + must(r.tar())(t)
 }
 
-// plainDebian is an image with Python, CPython's tests and few other packages.
+// plainDebian is an image with Python, CPython's tests and only a few other packages.
 var plainDebian = newDebianImage("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
-// dataScience is an image with common Python packages for data science. It excludes
-// the compilers that Debian's scipy depends on.
+// dataScience is an image with common Python packages for data science. Debian's scipy
+// depends on compilers, but the image excludes these compilers.
 var dataScience = newDebianImage("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 

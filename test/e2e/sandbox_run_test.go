@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSandboxExecutableRunsBundles starts a program with the "run" command of the
-// executable for sandboxes. `make bench` compares this command with the server.
+// TestSandboxExecutableRunsBundles runs a program with the subcommand "run" of the
+// executable for sandboxes. `make bench` compares this subcommand with the server.
 func TestSandboxExecutableRunsBundles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -30,8 +30,8 @@ func TestSandboxExecutableRunsBundles(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := t.TempDir()
-	// gVisor leaves the mount of a network namespace in its state directory, so unmount
-	// the namespace.
+	// gVisor does not remove the mount of a network namespace in its state directory.
+	// So unmount it.
 	t.Cleanup(func() { _ = unix.Unmount(filepath.Join(root, "null-netns"), unix.MNT_DETACH) })
 	cmd := exec.Command(executables[0], "--root="+root, "--network=none", "--platform=systrap", "--ignore-cgroups", "run", "--bundle="+bundle, "bundle-of-the-tests")
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "42\n" {

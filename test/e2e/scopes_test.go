@@ -10,11 +10,12 @@ import (
 
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// scopedOperation is an operation of the OpenAPI document that needs credentials.
+// scopedOperation is an operation of the OpenAPI document that needs credentials. It
+// also contains the scope that the operation needs.
 type scopedOperation struct{ method, path, scope string }
 
-// scopedOperations reads the operations from the document, so that a new operation
-// cannot be forgotten. It also returns all scopes.
+// scopedOperations reads all operations from the OpenAPI document, so the test also
+// covers new operations. It also returns all scopes.
 func scopedOperations(t *testing.T, s *server) (operations []scopedOperation, scopes []string) {
 	t.Helper()
 	var document struct {
@@ -63,7 +64,8 @@ func TestScopesAreEnforcedForEveryOperation(t *testing.T) {
 		without[scope] = a.createKey(t, object{"name": "without " + scope, "scopes": others})
 	}
 	for _, op := range operations {
-		// The body is invalid, so that an allowed operation changes nothing.
+		// Send an invalid body. Then an operation changes nothing, even if the scope
+		// allows the operation.
 		var body any
 		if op.method != "GET" && op.method != "DELETE" {
 			body = object{"unknown": true}

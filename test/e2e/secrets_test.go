@@ -23,8 +23,8 @@ func (a *account) storeSecret(t testing.TB, name, value string) {
 	}
 }
 
-// secretMetadata is the answer of the API about a secret. It does not contain the
-// value.
+// secretMetadata is the description of a secret in an answer of the API. It does not
+// contain the value.
 type secretMetadata struct {
 	Name, Description, CreatedAt, UpdatedAt, LastUsedAt string
 	Version                                             int
@@ -72,7 +72,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 		a.execute(t, object{"language": language, "code": code}).prints(t, "[secret:TOKEN] \"[secret:TOKEN]\"\n")
 		a.execute(t, object{"language": language, "code": code, "redactSecrets": false}).prints(t, "välue \"two\"\n \"välue \\\"two\\\"\\n\"\n")
 	}
-	// Child processes must also get the secrets.
+	// Child processes of the program must also get the secrets.
 	a.execute(t, object{"code": "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import os; print(os.environ[\"OTHER\"])'], text=True), end='')", "redactSecrets": false}).prints(t, "other-value\n")
 	if got := a.listSecrets(t); len(got) != 2 || got[0].Name != "OTHER" || got[1].Version != 2 || got[0].LastUsedAt == "" || got[1].LastUsedAt < got[1].UpdatedAt {
 		t.Errorf("got %+v", got)
@@ -88,7 +88,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 	}
 	s.call(t, a, "PUT", "/api/v1/secrets/LD_PRELOAD", object{"value": "x"}).refused(t, 400, "reserved_name")
 	s.call(t, a, "PUT", "/api/v1/secrets/A-B", object{"value": "x"}).refused(t, 400, "invalid_request")
-	// The secrets must survive a kill of the server.
+	// The secrets must still exist after the server was killed.
 	data := s.data
 	s.kill(t)
 	s = startServerIn(t, data, nil)
@@ -158,8 +158,9 @@ func TestSessionRedactsSecretsOfEarlierRuns(t *testing.T) {
 	a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID, "secrets": []string{"TWO"}}).refused(t, 400, "invalid_request")
 }
 
-// TestAttack041And103SecretLeavesNoTraceOnHost checks that a secret value exists
-// only in the run that uses it (attacks 41 and 103).
+// TestAttack041And103SecretLeavesNoTraceOnHost searches the host for a secret value
+// during a run (attacks 41 and 103). Only the run that uses the secret may contain the
+// value.
 func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
@@ -176,8 +177,8 @@ func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 			a.storeSecret(t, "CANARY", canary)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// The program searches for the secret in places where it must not be. Then it
-			// waits.
+			// The program searches for the secret in places where the secret must not
+			// be. Then the program waits.
 			run := a.openStream(ctx, t, object{"code": `
 import glob, os, sys
 found = []
@@ -213,8 +214,8 @@ time.sleep(60)
 }
 
 // requireNoTrace checks that no file contains the text in the parameter "canary". It
-// reads the data directory, the log and temporary files, and the arguments and
-// environment of other processes.
+// reads the data directory, the log and temporary files. It also reads the arguments
+// and the environment of other processes.
 func requireNoTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
 	forms := [][]byte{[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary)))[:16]}
@@ -253,8 +254,8 @@ func requireNoTrace(t *testing.T, s *server, canary string) {
 	}
 }
 
-// writtenBefore reports whether the file was last changed at least a second before
-// the time. If so, a server that started at that time has not changed it.
+// writtenBefore reports whether the file was last changed more than a second before the
+// given time. A server that started at this time has not changed such a file.
 func writtenBefore(d fs.DirEntry, at time.Time) bool {
 	info, err := d.Info()
 	return err == nil && info.ModTime().Before(at.Add(-time.Second))

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSandboxHasNoRightsOnHost checks the processes of a sandbox on the host: gVisor's
-// kernel and the processes in which programs run.
+// TestSandboxHasNoRightsOnHost checks the processes of a sandbox on the host. These are
+// gVisor's kernel and the processes in which programs run.
 func TestSandboxHasNoRightsOnHost(t *testing.T) {
 	t.Parallel()
 	for name, user := range map[string]func(*testing.T) (*syscall.SysProcAttr, string){
@@ -23,7 +23,8 @@ func TestSandboxHasNoRightsOnHost(t *testing.T) {
 			s := startServerIn(t, data, attr, defaultStock...)
 			a := s.register(t)
 			a.run(t, "print(42)").prints(t, "42\n")
-			// Wait until no sandbox boots, because a booting sandbox still has rights.
+			// Wait until no sandbox is booting, because a booting sandbox still has
+			// rights on the host.
 			s.waitUntilPoolFull(t)
 			sentries := s.sandboxPIDs()
 			if len(sentries) == 0 {
@@ -46,8 +47,8 @@ func TestSandboxHasNoRightsOnHost(t *testing.T) {
 	}
 }
 
-// checkNoRights checks that no thread of the process has a capability, and that a filter
-// restricts its system calls.
+// checkNoRights checks all threads of the process. No thread may have a capability, and
+// a filter must restrict the system calls of each thread.
 func checkNoRights(t *testing.T, pid int) {
 	t.Helper()
 	threads := must(filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid)))(t)
@@ -78,8 +79,8 @@ func checkNoRights(t *testing.T, pid int) {
 	}
 }
 
-// checkSeparated checks that the sandbox shares no namespace with the server, and that
-// it has no open directory of the host.
+// checkSeparated checks that the sandbox shares no namespace with the server. It also
+// checks that the sandbox has no open directory of the host.
 func checkSeparated(t *testing.T, sentry, server int) {
 	t.Helper()
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts"} {
@@ -96,8 +97,8 @@ func checkSeparated(t *testing.T, sentry, server int) {
 	}
 }
 
-// checkEmptyRoot checks that the root directory of the sandbox's process contains no
-// files of the host.
+// checkEmptyRoot checks the root directory of the sandbox's process. This directory
+// must not contain files of the host.
 func checkEmptyRoot(t *testing.T, sentry int) {
 	t.Helper()
 	root := fmt.Sprintf("/proc/%d/root", sentry)

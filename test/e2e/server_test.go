@@ -24,13 +24,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// binary is the path of the tested program, in a directory that all users can read. The
-// directory imageDir contains the images of sandboxes. Data directories of tests
-// contain links to these images, so that each image is built only once. TestMain sets
-// both variables.
+// binary is the path of the tested program, in a directory that all users can read.
+// imageDir is the directory with the images of sandboxes. The data directories of tests
+// contain links to these images, so each image is built only once. TestMain sets both
+// variables.
 var binary, imageDir string
 
-// builtInImages contains the images that imageDir contains before tests add custom
+// builtInImages contains the images that are in imageDir before tests add custom
 // images.
 var builtInImages []string
 
@@ -44,9 +44,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	closeDescriptorsOnExec()
-	// A shell starts background commands with SIGINT and SIGQUIT ignored. Child
-	// processes inherit the setting that a signal is ignored, but not a signal handler.
-	// So handle the two signals here.
+	// A shell can start background commands with SIGINT and SIGQUIT ignored. Child
+	// processes inherit this, and then servers would ignore the signals. A signal
+	// handler is not inherited. So install a handler for the two signals.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {
@@ -60,8 +60,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		// Some tests start servers as an ordinary user, who must be able to read the
-		// directory.
+		// Some tests start servers as an ordinary user. This user must be able to read
+		// the directory.
 		_ = os.Chmod(dir, 0o755)
 		binary = filepath.Join(dir, "bin", "pyth-on")
 		if err := copyProgram(built, binary); err != nil {
@@ -70,7 +70,7 @@ func TestMain(m *testing.M) {
 		}
 		imageDir = filepath.Join(dir, "cache")
 		// This run also downloads Node, unless the environment variable PYTH_ON_NODE
-		// names a Node binary.
+		// contains the path of a Node binary.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -107,8 +107,8 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// closeDescriptorsOnExec prevents child processes from inheriting descriptors other
-// than the standard streams. Some tests compare the open descriptors of a program on
+// closeDescriptorsOnExec prevents child processes from inheriting file descriptors,
+// except the standard streams. Some tests compare the open descriptors of a program on
 // the host and in the sandbox.
 func closeDescriptorsOnExec() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
@@ -129,15 +129,16 @@ type server struct {
 	metrics string
 	exited  chan struct{}
 	started time.Time
-	// program is the path of the binary. If it is "", the tested program is used.
+	// program is the path of the binary. If it is "", the server uses the tested
+	// program.
 	program string
-	// worker is the only worker of the server, or nil. If there is a worker, its
-	// metrics describe the pool of sandboxes.
+	// worker is the only worker of the server. It is nil if the server has no worker.
+	// With a worker, the metrics of the worker describe the pool of sandboxes.
 	worker *server
 }
 
-// logBuffer stores the log of a server. It also sends each line to the channel
-// "lines", where waitUntilServing looks for the server's addresses.
+// logBuffer stores the log of a server. It also sends each log line to the channel
+// "lines". waitUntilServing reads the addresses of the server from these lines.
 type logBuffer struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -174,8 +175,8 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages fills a data directory with hard links. They refer to the images in
-// imageDir, and to the other files that a server makes at its first start.
+// linkImages fills a data directory with hard links to the images in imageDir. It also
+// links the other files that a server creates at its first start.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -199,8 +200,8 @@ func linkImages(dir string) error {
 
 var urlField = regexp.MustCompile(`url"?[=:]"?(http://[^\s"]+)`)
 
-// startServer starts a server in a new data directory and waits until it accepts
-// requests.
+// startServer starts a server in a new data directory and waits until the server
+// accepts requests.
 func startServer(t testing.TB, flags ...string) *server {
 	return startServerIn(t, newDataDir(t), nil, flags...)
 }
@@ -222,16 +223,16 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 	return s
 }
 
-// noStock makes a server boot no warm sandboxes. Each boot takes seconds of
-// processor time, and most tests need few sandboxes.
+// noStock contains flags with which a server boots no warm sandboxes. Each boot takes
+// seconds of processor time, and most tests need few sandboxes.
 var noStock = []string{"--warm=0", "--warm-node=0"}
 
-// defaultStock sets the default numbers of warm sandboxes.
+// defaultStock contains flags that set the default numbers of warm sandboxes.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
-// npmRegistry returns the server flag with the registry from npm's configuration, if
-// there is one. Without the flag, each server runs npm at its start. Only the shared
-// server starts without the flag.
+// npmRegistry returns the server flag for the registry in npm's configuration, or no
+// flag if the configuration has no registry. Without the flag, a server runs npm when
+// it starts, which takes time. Only the shared server starts without this flag.
 var npmRegistry = sync.OnceValue(func() []string {
 	out, err := exec.Command("npm", "config", "get", "registry").Output()
 	if url := strings.TrimSpace(string(out)); err == nil && strings.HasPrefix(url, "http") {
@@ -240,8 +241,8 @@ var npmRegistry = sync.OnceValue(func() []string {
 	return nil
 })
 
-// launch starts a server in the data directory and waits until it accepts requests.
-// It adds noStock before the flags, so the flags can override it.
+// launch starts a server in the data directory and waits until the server accepts
+// requests. It adds noStock before the given flags, so the given flags have priority.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := newServer(data)
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
@@ -261,7 +262,7 @@ func newServer(data string) *server {
 	return &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 }
 
-// begin starts the process and collects its log.
+// begin starts the process of the server and collects its log.
 func (s *server) begin(attr *syscall.SysProcAttr, args ...string) error {
 	s.cmd = exec.Command(cmp.Or(s.program, binary), args...)
 	s.cmd.Env = append(databases.environ(s.data), "CANARY_OF_THE_HOST=must-not-be-seen")
@@ -287,8 +288,8 @@ func (s *server) begin(attr *syscall.SysProcAttr, args ...string) error {
 	return nil
 }
 
-// waitUntilServing waits until the server has logged its addresses. Then it creates
-// the HTTP client.
+// waitUntilServing waits until the log of the server contains the addresses of the
+// server. Then it creates the HTTP client.
 func (s *server) waitUntilServing() error {
 	deadline := time.After(patience)
 	for s.URL == "" || s.metrics == "" {
@@ -328,7 +329,8 @@ func (s *server) waitUntilServing() error {
 }
 
 // maxValidators is the maximum number of validators for one OpenAPI document. A
-// validator checks one response at a time, so parallel tests need several.
+// validator can check only one response at a time, so parallel tests need several
+// validators.
 const maxValidators = 3
 
 // validators caches the validators for each OpenAPI document.
@@ -338,8 +340,8 @@ var validators struct {
 	served     int
 }
 
-// validatorFor returns a validator for the document. It creates up to maxValidators
-// validators for a document. After that, it returns them in turn.
+// validatorFor returns a validator for the OpenAPI document. It creates at most
+// maxValidators validators for a document and returns them in turn.
 func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -369,8 +371,8 @@ func (s *server) stop(t testing.TB) {
 	s.requireCleanExit(t)
 }
 
-// requireCleanExit waits until the server has exited. Then none of its processes and
-// cgroups may remain.
+// requireCleanExit waits until the server has exited. Afterwards, no process and no
+// cgroup of the server may remain.
 func (s *server) requireCleanExit(t testing.TB) {
 	t.Helper()
 	if err := s.waitForCleanExit(); err != nil {
@@ -378,8 +380,8 @@ func (s *server) requireCleanExit(t testing.TB) {
 	}
 }
 
-// waitForCleanExit waits until the server has exited. It returns an error that lists
-// the remaining processes and cgroups.
+// waitForCleanExit waits until the server has exited. If processes or cgroups of the
+// server remain, it returns an error that lists them.
 func (s *server) waitForCleanExit() error {
 	var errs []error
 	select {
@@ -412,8 +414,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// The function "must" takes the results of a call: a value v and an error. The returned
-// function fails the test if the error is not nil. Otherwise it returns v.
+// The function "must" checks the results of a call: a value v and an error. It returns
+// a function that returns v. If the error is not nil, this function fails the test.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -424,12 +426,13 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// patience is the maximum time of a wait. It is long, since other programs can use
-// all processors.
+// patience is the maximum time that a test waits for a condition. It is long, because
+// other programs can use all processors.
 const patience = 5 * time.Minute
 
-// eventually calls the function "ok" until it returns true. After the time
-// "patience", it fails the test. The parameter "what" describes the condition.
+// eventually calls the function "ok" repeatedly until the function returns true. If
+// this takes longer than "patience", the test fails. The parameter "what" describes the
+// condition for the error message.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)

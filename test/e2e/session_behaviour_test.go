@@ -20,31 +20,31 @@ import (
 
 var updateDifferences = flag.Bool("update-differences", false, "write what differs in sessions to testdata/session")
 
-// These reasons in the list of differences make the comparison less strict.
+// These constants are reasons in the list of known differences. Each reason makes the
+// comparison less strict.
 const (
 	// reasonAnyEnd allows any exit code in the session.
 	reasonAnyEnd = "any-end"
-	// reasonAtTimes marks a difference that does not always occur.
+	// reasonAtTimes marks a difference that occurs only in some runs.
 	reasonAtTimes = "at-times"
 	// reasonFault allows any difference.
 	reasonFault = "fault"
-	// reasonInterrupt allows exit code 0 if the interrupt came after the run's last
-	// statement.
+	// reasonInterrupt allows exit code 0, because the interrupt can arrive after the
+	// last statement of the run.
 	reasonInterrupt = "interrupt"
 )
 
-// TestSessionPythonBehavesAsOnHost and the two tests below run each behaviour
-// program as the first run of a new session. They compare the result with a run on
-// the host.
+// TestSessionPythonBehavesAsOnHost and the two tests below run each program of
+// testdata/behaviour in a new session. They compare the result with a run on the host.
 //
-// testdata/session/LANGUAGE.txtar lists the known differences. The head of the file
-// explains the reasons, one per line ("name: explanation"). Each entry of the file is
-// named after a program. Its first line lists the reasons, and its other lines contain
-// the difference. The test fails if a difference is not listed, or if a listed
+// The file testdata/session/LANGUAGE.txtar lists the known differences. Its head
+// explains the reasons, one per line ("name: explanation"). Each entry has the name of
+// a program. The first line of an entry lists reasons, and the other lines contain the
+// difference. The test fails if a difference is not in the list, or if a listed
 // difference does not occur.
 //
-// The flag -update-differences writes all differences to the list. The reasons of new
-// entries must then be added by hand.
+// The flag -update-differences writes all differences to the list. A developer must
+// then add the reasons of new entries by hand.
 func TestSessionPythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareInSessions(t, "behaviour", pythonOnHost(t))
@@ -112,9 +112,10 @@ func compareInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// compareInSession runs the program in a new session until the function "expected"
-// accepts its behaviour. Timers and threads can print after the run, and the next run
-// returns this output. So compareInSession runs idle programs and adds their output.
+// compareInSession runs the program in a new session. Timers and threads can still
+// print after the end of a run, and the next run returns this output. So
+// compareInSession runs idle programs and adds their output, until the function
+// "expected" accepts the behaviour.
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
@@ -145,32 +146,33 @@ func (p *programArchive) compareInSession(t *testing.T, a *account, expected fun
 }
 
 var (
-	// frameOfMain matches a stack frame of the program's file. Node wraps the file into
-	// a function without a name.
+	// frameOfMain matches a stack frame of the program's file. Node wraps this file
+	// into a function that has no name.
 	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
 	// frameOfNode matches a stack frame in one of Node's own files.
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
-	// sourceOfError matches the file position and the source line that Node prints
-	// before an uncaught error.
+	// sourceOfError matches the first lines that Node prints for an uncaught error: the
+	// file position and the source line.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
-	// The pattern "interruption" matches the error of an interrupted run with its stack
-	// frames. If the program was waiting, the error has no stack frames.
+	// The pattern "interruption" matches the error of an interrupted run and its stack
+	// frames. If the program was waiting when the interrupt arrived, the error has no
+	// stack frames.
 	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
 	// endOfNode matches the last lines that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
 
-// normalizeOutputs makes the outputs of Node on the host and in a session
-// comparable, and returns both.
+// normalizeOutputs changes the outputs of Node on the host and in a session, so that
+// they can be compared. It returns both outputs.
 //
-// A session shows an uncaught error like Node's console: "Uncaught" and the error,
-// without the source line and Node's version. So normalizeOutputs converts the host's
-// output to the form of a session. In the session's output, it replaces the name of the
-// first run with the name of the file.
+// A session shows an uncaught error like Node's console: the word "Uncaught" and the
+// error, but neither the source line nor Node's version. So normalizeOutputs converts
+// the host's output to this form. In the session's output, it replaces the name of the
+// first run by the name of the file.
 //
-// normalizeOutputs removes stack frames of Node, since they depend on how the program
-// was loaded. It keeps frames of node:inspector, because a session must not show
-// them.
+// normalizeOutputs removes stack frames of Node, because they depend on how Node has
+// loaded the program. It keeps frames of node:inspector. A session must not show these
+// frames, so the comparison must find them.
 func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
@@ -197,8 +199,8 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 	return outside, inside
 }
 
-// compareBehaviour returns the differences between the program on the host (-) and in a
-// session (+). If there are no differences, it returns "".
+// compareBehaviour compares the program on the host (-) and in a session (+). It
+// returns the differences, or "" if there are none.
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {
@@ -232,7 +234,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	}
 }
 
-// sessionDifferences is the content of a file of testdata/session.
+// sessionDifferences is the parsed content of a file in testdata/session.
 type sessionDifferences struct {
 	path        string
 	header      []byte
@@ -268,8 +270,8 @@ func readDifferences(t *testing.T, path string) *sessionDifferences {
 	return list
 }
 
-// The method "update" replaces the listed differences by the differences that the test
-// has found. It keeps the listed reasons.
+// The method "update" replaces the differences in the list by the differences that the
+// test has found. It keeps the reasons in the list.
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguage calls the given function in two subtests: with a JavaScript
+// forEachNodeLanguage runs two subtests. It calls the given function with a JavaScript
 // session and with a TypeScript session.
 func forEachNodeLanguage(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
@@ -35,7 +35,8 @@ func TestSessionNodeKeepsState(t *testing.T) {
 			s.runCode(t, "let own = await Promise.resolve('own'); own").requireResults(t, "'own'")
 		}
 		s.runCode(t, "clearInterval(others)").ends(t, "succeeded")
-		// A run must end only when its asynchronous work is done, even without await.
+		// Even if the program does not use await, the run must not end before its
+		// asynchronous work is done.
 		s.runCode(t, "async function main() { await new Promise((done) => setTimeout(done, 20)); console.log('done'); }\nmain()").prints(t, "done\n")
 		s.account.execute(t, object{"language": s.Language, "code": "console.log(typeof x)"}).prints(t, "undefined\n")
 	})
@@ -105,8 +106,8 @@ func (x *execution) requireResults(t testing.TB, want ...string) {
 	}
 }
 
-// requireError checks the error of a run. The stack trace must not contain frames
-// of Pyth-On's code in the interpreter (hook.cjs).
+// requireError checks the error of a run. The stack trace must not contain frames of
+// hook.cjs, which is Pyth-On's code in the interpreter.
 func (x *execution) requireError(t testing.TB, name, message string, line int) {
 	t.Helper()
 	if x.Error == nil || x.Error.Name != name || x.Error.Message != message || x.Error.Line != line {
@@ -176,8 +177,9 @@ func TestSessionNodeExitEndsRun(t *testing.T) {
 	})
 }
 
-// TestSessionNodeInterruptsBusyCallback starts an endless loop after a run has
-// ended. The next run cannot begin, but the server can still interrupt it.
+// TestSessionNodeInterruptsBusyCallback starts an endless loop after a run has ended.
+// While the loop runs, the next run cannot begin. The server must still be able to
+// interrupt the next run.
 func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
@@ -188,8 +190,8 @@ func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	s.runCode(t, "console.log(x)").prints(t, "42\n")
 }
 
-// TestSessionNodeRestartsForMoreMemory opens a session with a higher memory limit
-// than the warm Node process has. So the server must restart Node.
+// TestSessionNodeRestartsForMoreMemory opens a session whose memory limit is higher
+// than the limit of the warm Node process. So the server must restart Node.
 func TestSessionNodeRestartsForMoreMemory(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
@@ -210,8 +212,8 @@ func TestSessionNodeReachesListedHosts(t *testing.T) {
 	s.runCode(t, "console.log(await fetch('http://169.254.169.254/').catch((e) => e.cause.cause.message))").prints(t, "Proxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-// TestSessionNodeInterruptWorksAtAnyPoint interrupts runs just after their output,
-// when Node is switching between tasks.
+// TestSessionNodeInterruptWorksAtAnyPoint interrupts runs immediately after they have
+// printed output. At this time, Node switches between tasks.
 func TestSessionNodeInterruptWorksAtAnyPoint(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "let x = 42").prints(t, "")

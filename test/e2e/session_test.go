@@ -17,15 +17,15 @@ type session struct {
 	Executions   int
 }
 
-// openSession opens a session and closes it at the end of the test. The threads and
-// timers of an open session would slow down later tests.
+// openSession opens a session and closes it at the end of the test. An open session
+// could slow down later tests, because its threads and timers continue to run.
 func (a *account) openSession(t testing.TB, request object) *session {
 	t.Helper()
 	s := &session{account: a}
 	server := a.server
 	server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
 	t.Cleanup(func() {
-		// Ignore errors, because the session or the server may already be gone.
+		// Ignore errors, because the session or the server may already have ended.
 		_, _ = server.tryCall(context.Background(), http.Header{"X-Api-Key": {a.APIKey}}, "DELETE", s.path(""), nil)
 	})
 	return s
@@ -42,10 +42,10 @@ func (s *session) runCode(t testing.TB, code string, more ...object) *execution 
 	return s.execute(t, request)
 }
 
-// untilTimeout calls the function "run" with a time-out in milliseconds that the
-// program must reach. On a busy machine, the time-out can end a program that has just
-// begun. So untilTimeout repeats the call with twice the time, until the function
-// "begun" returns true.
+// untilTimeout calls the function "run" with a time-out in milliseconds. The program
+// must reach this time-out. On a busy machine, the time-out can end a program that has
+// just begun. So untilTimeout doubles the time and calls "run" again, until the
+// function "begun" returns true.
 func untilTimeout(milliseconds int, run func(milliseconds int) *execution, begun func(x *execution) bool) *execution {
 	const most = 30_000
 	for {
@@ -56,7 +56,8 @@ func untilTimeout(milliseconds int, run func(milliseconds int) *execution, begun
 	}
 }
 
-// runUntilTimeout runs code that does not end by itself, as untilTimeout describes.
+// runUntilTimeout runs code that never ends by itself. It repeats the run with longer
+// time-outs, as untilTimeout describes.
 func (s *session) runUntilTimeout(t testing.TB, code string, milliseconds int, begun func(x *execution) bool) *execution {
 	t.Helper()
 	return untilTimeout(milliseconds, func(milliseconds int) *execution {
@@ -156,8 +157,8 @@ func TestSessionReportsEnd(t *testing.T) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
-				// If the first run did not report the end of the session, the next run
-				// must report it.
+				// The first run may end before the server notices the end of the
+				// session. Then the next run must report the end of the session.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("no run reported the end of the session: %s", x)
 				}
@@ -355,15 +356,15 @@ func TestSessionFiles(t *testing.T) {
 }
 
 // TestSessionLeaksNothing compares the number of open descriptors and the memory after
-// 50 runs with those after 1000 runs. Interpreters open some descriptors and reserve
-// memory only when they first need them, so the first runs are not compared.
+// 50 runs and after 1000 runs. It ignores the first runs, because an interpreter opens
+// some descriptors and reserves memory only at their first use.
 func TestSessionLeaksNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	// Threads of Node may have a file open for a moment. So the programs list the
-	// descriptors several times, and print only those that are in each list. For the
-	// descriptor of the directory itself, readlink fails, because this descriptor is
-	// already closed.
+	// Threads of Node may open a file for a moment. So the programs list the
+	// descriptors several times and print only the descriptors that are in each list.
+	// The list also contains the descriptor of the listed directory, but readlink fails
+	// for this descriptor, because it is already closed.
 	const nodeCount = `for (let i = 0; i < 5; i++) {
 	const now = readdirSync('/proc/self/fd').filter((fd) => existsSync('/proc/self/fd/' + fd));
 	open = i === 0 ? now : open.filter((fd) => now.includes(fd));
@@ -411,8 +412,8 @@ console.log(open.length, readdirSync('/proc').filter((p) => /^\d+$/.test(p)).len
 			descriptors, processes, list := count()
 			memoryAtEnd := run(51, 1000)
 			descriptorsAtEnd, processesAtEnd, listAtEnd := count()
-			// A leak in every run adds 950 descriptors, and a leak in every hundredth run
-			// adds 9.
+			// A leak in every run would add 950 descriptors. A leak in every hundredth
+			// run would add 9 descriptors.
 			if descriptorsAtEnd > descriptors+3 {
 				t.Errorf("the session leaks descriptors. After 50 runs: %s. At the end: %s", list, listAtEnd)
 			}
@@ -420,8 +421,8 @@ console.log(open.length, readdirSync('/proc').filter((p) => /^\d+$/.test(p)).len
 				t.Errorf("there were %d processes after 50 runs and %d at the end", processes, processesAtEnd)
 			}
 			t.Logf("%d MiB after 50 runs, %d MiB after all", memory/mib, memoryAtEnd/mib)
-			// Node's heap for new objects can grow by 24 MiB. If each JavaScript run
-			// leaked its array, the heap would grow by 76 MiB.
+			// Node's heap for new objects can grow by 24 MiB without a leak. If each
+			// JavaScript run leaked its array, the heap would grow by 76 MiB.
 			if memoryAtEnd > memory+48*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at the end", memory/mib, memoryAtEnd/mib)
 			}
@@ -429,8 +430,8 @@ console.log(open.length, readdirSync('/proc').filter((p) => /^\d+$/.test(p)).len
 	}
 }
 
-// TestSessionsRunConcurrently keeps 200 sessions open at the same time, or 40 with
-// -short. Each session must keep its own variables.
+// TestSessionsRunConcurrently keeps 200 sessions open at the same time. With -short, it
+// keeps only 40 sessions open. Each session must keep its own variables.
 func TestSessionsRunConcurrently(t *testing.T) {
 	t.Parallel()
 	users := 10

@@ -9,20 +9,21 @@ import (
 	"testing"
 )
 
-// onceServer is a server that starts when a test first needs it.
+// onceServer is a server that starts when a test needs it for the first time.
 type onceServer struct {
 	once   sync.Once
 	server *server
 	err    error
 }
 
-// shared and sharedPostgres are servers for tests that need no flags and do not
-// change the server's settings. The servers stop after the last test.
+// shared and sharedPostgres are two servers that many tests share. These tests need no
+// flags and do not change the settings of the server. The servers stop after the last
+// test.
 var shared, sharedPostgres onceServer
 
-// sharedServer returns the shared server, which has default settings. Each test must
-// register an account. A test that checks processes, memory or metrics of the whole
-// server must start a separate server.
+// sharedServer returns the shared server, which has the default settings. Each test
+// must register an account. If a test checks processes, memory or metrics of the whole
+// server, it must start a separate server.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
 	if usesWorkers() {
@@ -30,8 +31,8 @@ func sharedServer(t testing.TB) *server {
 	}
 	s, name := &shared, "shared"
 	if usesPostgres(t) {
-		// The path must not begin with the path of the other server, because
-		// processesMentioning searches for the path.
+		// The path of one shared server must not begin with the path of the other,
+		// because processesMentioning searches for the path.
 		s, name = &sharedPostgres, "postgres-shared"
 	}
 	s.once.Do(func() { s.server, s.err = launchShared(name, usesPostgres(t)) })

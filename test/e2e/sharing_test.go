@@ -13,16 +13,16 @@ import (
 	"testing"
 )
 
-// defaultSharers and shortSharers are the numbers of users without and with -short.
-// The environment variable PACKAGE_USERS overrides both.
+// defaultSharers is the number of users without -short, and shortSharers is the number
+// with -short. The environment variable PACKAGE_USERS overrides both numbers.
 const (
 	defaultSharers = 8
 	shortSharers   = 4
 )
 
-// TestPackagesShareFilesBetweenUsers measures the disk space of the packages of many
-// users. The server must store the files of a package once for all users. The
-// package list of each user may take only a little space.
+// TestPackagesShareFilesBetweenUsers measures the disk space that the packages of many
+// users need. The server must store the files of a package only once for all users. The
+// package list of each user may need only little space.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
@@ -67,7 +67,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	}
 }
 
-// randomText returns random bytes, which cannot be compressed.
+// randomText returns random bytes, because random bytes cannot be compressed.
 func randomText(seed, size int) string {
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	b := make([]byte, size)

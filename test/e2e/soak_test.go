@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// defaultSoak and shortSoak are the numbers of runs in the soak test without and with
-// -short. The environment variable SOAK_RUNS overrides both.
+// defaultSoak is the number of runs in the soak test without -short, and shortSoak is
+// the number with -short. The environment variable SOAK_RUNS overrides both numbers.
 const (
 	defaultSoak = 1000
 	shortSoak   = 200
 )
 
-// TestServeSoak runs programs of many users, with all possible results. It cancels
-// some runs and kills some sandboxes. Then the server must use no more resources
+// TestServeSoak runs programs of many users, with all possible results. It also cancels
+// some runs and kills some sandboxes. Afterwards, the server must use no more resources
 // than before.
 func TestServeSoak(t *testing.T) {
 	t.Parallel()
@@ -34,8 +34,8 @@ func TestServeSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const clients = 8
-	// A user can have several sandboxes. So with this value of --max-sandboxes, the
-	// pool must evict some sandboxes.
+	// A user can have several sandboxes. So this value of --max-sandboxes is too small
+	// for all users, and the pool must remove some idle sandboxes.
 	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {
@@ -118,14 +118,14 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	}
 	var x execution
 	res.want(t, 200, &x)
-	// Another client can have killed this run's sandbox.
+	// Another client of the test can have killed the sandbox of this run.
 	if x.Status != want && x.Status != "killed" {
 		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
 	}
 }
 
-// waitUntilIdle waits until no user has a sandbox. It returns the server's resources
-// and its memory in bytes.
+// waitUntilIdle waits until no user has a sandbox. It returns the resources that the
+// server then uses, and the server's memory in bytes.
 func (s *server) waitUntilIdle(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })

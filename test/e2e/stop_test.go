@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// startProgram starts a program and waits until it runs. The program takes ten seconds.
-// So even on a busy machine, it still runs when startProgram returns. The returned
-// function waits for the answer and checks it.
+// startProgram starts a program that takes ten seconds, and waits until the program
+// runs. So the program still runs when startProgram returns, even on a busy machine.
+// The returned function waits for the answer and checks it.
 func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
@@ -32,7 +32,7 @@ func (a *account) startProgram(t *testing.T) (answered func()) {
 }
 
 // terminate sends SIGTERM and waits until the server logs that it is stopping. As in
-// kill(2), a negative pid means a process group.
+// kill(2), a negative pid means a whole process group.
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -93,10 +93,11 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	}
 }
 
-// TestServeTakesGroupSignalOnce sends a signal to the server's process group, as a
-// terminal does for Ctrl-C and some supervisors do for SIGTERM. A server of an
-// ordinary user has two processes, and the first process forwards signals to the
-// second one. So the second process gets the signal twice, but must count it once.
+// TestServeTakesGroupSignalOnce sends a signal to the process group of the server. A
+// terminal does the same for Ctrl-C, and some supervisors do it for SIGTERM. A server
+// of an ordinary user has two processes. The first process forwards signals to the
+// second process. So the second process gets the signal twice, but must count it only
+// once.
 func TestServeTakesGroupSignalOnce(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{

@@ -27,14 +27,15 @@ func (a *account) streamHeader() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 }
 
-// openStream starts a streamed run and returns when the server begins to answer.
+// openStream starts a run with a stream of events. It returns when the server begins to
+// answer.
 func (a *account) openStream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
 	return a.openStreamAt(ctx, t, "/api/v1/execute", a.withIsolation(request))
 }
 
-// openStreamAt sends the request to the path and returns when the server begins to
-// answer.
+// openStreamAt sends the request to the given path. It returns when the server begins
+// to answer.
 func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
 	t.Helper()
 	body := must(json.Marshal(request))(t)
@@ -50,7 +51,8 @@ func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, r
 	return &stream{res.Body, bufio.NewReaderSize(res.Body, 1<<20)}
 }
 
-// The method "next" reads the next event. It returns false at the end of the stream.
+// The method "next" reads the next event of the stream. It returns false at the end of
+// the stream.
 func (s *stream) next(t testing.TB) (event, bool) {
 	t.Helper()
 	var e event
@@ -85,8 +87,8 @@ func (e event) text(t testing.TB) string {
 	return data.Text
 }
 
-// readAll reads all events. It returns the output of each stream, the names of the
-// events in order, and the execution from the end event.
+// readAll reads all events of the stream. It returns the output of each stream, the
+// names of the events in order, and the result of the run from the end event.
 func (s *stream) readAll(t testing.TB) (printed map[string]string, names []string, end *execution) {
 	t.Helper()
 	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
@@ -153,8 +155,8 @@ func TestStreamSendsOutputDuringRun(t *testing.T) {
 			break
 		}
 	}
-	// Closing the connection must end the run and free the server's only slot for
-	// running programs.
+	// When the client closes the connection, the server must end the run. The run must
+	// free the only slot that the server has for running programs.
 	cancel()
 	a.run(t, "print(42)").prints(t, "42\n")
 }
@@ -192,8 +194,8 @@ for i in range(1024):
 	}
 }
 
-// TestAttack016UnreadStreamEnds starts a streamed run and does not read the whole
-// stream.
+// TestAttack016UnreadStreamEnds starts a run with a stream of events, but does not read
+// the whole stream.
 func TestAttack016UnreadStreamEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{
@@ -209,7 +211,8 @@ func TestAttack016UnreadStreamEnds(t *testing.T) {
 			if e, ok := stream.next(t); !ok || e.name != "start" {
 				t.Fatalf("got %v", e)
 			}
-			// The client reads no more events, but the run must still free its slot.
+			// The client reads no more events. The run must still end and free its
+			// slot.
 			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
 			if after := s.peakMemoryBytes(t); after > before+48*mib {
 				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
@@ -249,6 +252,7 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// On a busy machine, any line can be late. So do not fail, but only log the delay.
+	// On a busy machine, any line can be late. So the test only logs the delay and does
+	// not fail.
 	t.Logf("a line arrived at most %v after it was written", slowest)
 }

@@ -15,8 +15,8 @@ import (
 const unitFile = "../../deploy/systemd/pyth-on.service"
 
 // TestServeNotifiesServiceManager starts the server as an ordinary user, like the
-// systemd unit. So the notifications come from a child of the process that the test
-// starts.
+// systemd unit. The notifications then come from a child process of the process that
+// the test starts.
 func TestServeNotifiesServiceManager(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -61,11 +61,12 @@ func TestServeNotifiesServiceManager(t *testing.T) {
 	s.requireCleanExit(t)
 }
 
-// TestUnitIsValid checks the unit with systemd's own tools. The deep test
+// TestUnitIsValid checks the systemd unit with systemd-analyze. The deep test
 // TestDebianPackage starts the unit.
 func TestUnitIsValid(t *testing.T) {
 	t.Parallel()
-	// systemd-analyze verifies that the executable of the unit exists.
+	// systemd-analyze checks that the executable of the unit exists. So use the path of
+	// the tested binary.
 	unit := strings.ReplaceAll(readFile(t, unitFile), "/usr/bin/pyth-on", binary)
 	path := filepath.Join(t.TempDir(), "pyth-on.service")
 	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// totpCodes returns a function that returns a new code on each call. Not only the code
-// of the current time step is valid, but also the codes of the steps before and after.
-// So at most three calls succeed within 30 seconds.
+// totpCodes returns a function. Each call of this function returns a new code. The
+// server accepts the code of the current time step, of the step before and of the step
+// after. So at most three calls succeed within 30 seconds.
 func totpCodes(t *testing.T, secret string) func() string {
 	used := time.Time{}
 	return func() string {
@@ -83,7 +83,8 @@ func TestLoginNeedsTheSecondFactor(t *testing.T) {
 	}
 }
 
-// wantAudit checks that the log of the account has successful entries with the actions.
+// wantAudit checks the audit log of the account. It must contain a successful entry for
+// each of the given actions.
 func (a *account) wantAudit(t *testing.T, actions ...string) {
 	t.Helper()
 	for _, action := range actions {

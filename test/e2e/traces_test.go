@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// collector receives traces and metrics over HTTP, in the OTLP format.
+// collector is an HTTP server that receives traces and metrics in the OTLP format.
 type collector struct {
 	*httptest.Server
 
@@ -28,7 +28,7 @@ type collector struct {
 	metrics map[string]bool
 }
 
-// tracedSpan is a span, together with the name of the service that sent it.
+// tracedSpan is a span and the name of the service that has sent the span.
 type tracedSpan struct {
 	service string
 	*trace.Span
@@ -89,7 +89,7 @@ func (c *collector) receive(t *testing.T, r *http.Request, into proto.Message, a
 	add()
 }
 
-// ofTrace returns the spans of a trace. The keys are the names of the spans.
+// ofTrace returns the spans of a trace, by the name of the span.
 func (c *collector) ofTrace(id string) map[string]tracedSpan {
 	all := map[string]tracedSpan{}
 	for _, s := range c.spans {
@@ -110,8 +110,9 @@ func hexOf(b []byte) string {
 	return text.String()
 }
 
-// requireTrace checks the spans of a trace. The map "want" contains the name of each
-// expected span and the name of its parent. The parent of the first span is callerSpan.
+// requireTrace checks the spans of a trace. The map "want" contains the names of the
+// expected spans. The value for each name is the name of the parent span. The parent of
+// the first span is callerSpan.
 func (c *collector) requireTrace(t *testing.T, id string, want map[string]string) {
 	t.Helper()
 	all := c.ofTrace(id)
@@ -131,8 +132,8 @@ func (c *collector) requireTrace(t *testing.T, id string, want map[string]string
 	}
 }
 
-// traceparent returns the value of a traceparent header, and its trace ID. The trace ID
-// ends in the given digits.
+// traceparent returns the value of a traceparent header and the trace ID in this value.
+// The trace ID ends with the given digits.
 func traceparent(digits string) (header, id string) {
 	id = "4bf92f3577b34da6a3ce929d0e0e47" + digits
 	return "00-" + id + "-" + callerSpan + "-01", id
@@ -255,8 +256,8 @@ func TestTracesFollowRunsToSandboxes(t *testing.T) {
 	}
 }
 
-// TestServeContinuesWithoutCollector checks that an unavailable collector has no effect
-// on requests.
+// TestServeContinuesWithoutCollector checks that requests work normally while the
+// collector is not available.
 func TestServeContinuesWithoutCollector(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)

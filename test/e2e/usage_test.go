@@ -62,8 +62,8 @@ func TestUsageCountsRuns(t *testing.T) {
 	if len(byKey) != 1 || byKey[0].KeyID != a.record(t, first.ID).KeyID || byKey[0].Executions != 3 {
 		t.Errorf("got %+v", byKey)
 	}
-	// When a record is deleted, the counters must not change, and the content must no
-	// longer count as stored.
+	// When a record is deleted, the usage counters must not change. The content of the
+	// record must no longer count as stored.
 	s.call(t, a, "DELETE", "/api/v1/executions/"+first.ID, nil).want(t, 204, nil)
 	if after := a.usage(t, "").Items; len(after) != 1 || after[0].Executions != 3 || after[0].StorageBytes >= r.Items[0].StorageBytes {
 		t.Errorf("got %+v after %+v", after, r.Items)

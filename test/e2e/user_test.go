@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// ordinaryUser returns process attributes and a data directory for a server of an
-// ordinary user. If the tests do not run as root, the ordinary user is the user that
-// runs the tests.
+// ordinaryUser returns process attributes and a data directory. With these, a test can
+// start a server as an ordinary user. If the tests do not run as root, this user is the
+// user that runs the tests.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := newDataDir(t)
@@ -24,11 +24,12 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	return attr, data
 }
 
-// ordinaryUID is the ID of the user and of the group of ordinaryUser.
+// ordinaryUID is the user ID and the group ID of the user in the result of
+// ordinaryUser.
 const ordinaryUID = 61234
 
-// giveTo makes the user with the attributes the owner of the data directory. It does
-// nothing if the attributes are nil.
+// giveTo changes the owner of the data directory to the user in the process attributes.
+// It does nothing if the attributes are nil.
 func giveTo(t testing.TB, attr *syscall.SysProcAttr, data string) {
 	t.Helper()
 	if attr == nil || attr.Credential == nil {
@@ -41,8 +42,9 @@ func giveTo(t testing.TB, attr *syscall.SysProcAttr, data string) {
 		}
 	}
 	if err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
-		// Do not change the owner of the executable of sandboxes. It is a hard link,
-		// and a server of root refuses an executable that belongs to another user.
+		// Do not change the owner of the executable for sandboxes. It is a hard link
+		// that all tests share. A server of root refuses an executable that belongs to
+		// another user.
 		if err != nil || strings.HasPrefix(filepath.Base(path), "sandbox-") {
 			return err
 		}

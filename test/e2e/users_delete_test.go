@@ -3,8 +3,8 @@ package e2e_test
 import "testing"
 
 // TestUsersDeleteEndsRunsFirst deletes an account while its program is running. The
-// command must first end the run and then erase the content of audit entries.
-// Otherwise, the entry about the end of the run would remain.
+// command must first end the run and then erase the content of audit entries. In the
+// other order, the entry about the end of the run would remain.
 func TestUsersDeleteEndsRunsFirst(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

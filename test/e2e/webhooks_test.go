@@ -12,13 +12,14 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// hookRequest is a request that a receiver got.
+// hookRequest is a request that a receiver of webhooks got.
 type hookRequest struct {
 	header http.Header
 	body   []byte
 }
 
-// hookReceiver is a receiver of webhooks. It passes requests to the channel.
+// hookReceiver is a server that receives webhooks. It sends each received request to
+// the channel "requests".
 type hookReceiver struct {
 	*httptest.Server
 	requests chan hookRequest
@@ -48,7 +49,7 @@ func (a *account) createHook(t *testing.T, request object) (w createdHook) {
 	return w
 }
 
-// receive waits for a delivery and checks its signature. It returns the event and the
+// receive waits for a delivery and checks the signature. It returns the event and the
 // fields of the run.
 func (r *hookReceiver) receive(t *testing.T, secret string) (event string, run record) {
 	t.Helper()
@@ -83,8 +84,8 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	if event, run := receiver.receive(t, hook.Secret); event != "execution.ended" || run.ID != e.ID || run.Status != "succeeded" || run.Stdout != "" || run.Code != "" {
 		t.Errorf("got %s of %+v", event, run)
 	}
-	// A webhook of one run receives only events of this run. Its receiver is a separate
-	// server, because the other webhook also receives these events.
+	// A webhook of a run receives only the events of this run. Use a separate receiver,
+	// because the first receiver also gets these events for the account's webhook.
 	own := startReceiver(t)
 	var queued struct {
 		ID      string
@@ -103,8 +104,8 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	s.call(t, other, "DELETE", path, nil).refused(t, 404, "not_found")
 	s.call(t, a, "POST", "/api/v1/webhooks", object{"url": "http://10.0.0.1/"}).refused(t, 400, "invalid_request")
 
-	// If the server is killed after it has stored an event, it must deliver the event
-	// after its next start.
+	// If the server is killed after it has stored an event, the server must deliver the
+	// event after its next start.
 	receiver.Close()
 	failed := a.run(t, "1/0")
 	if len(a.records(t, "")) != 3 { // A request for the list first stores the record.

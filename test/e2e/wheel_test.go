@@ -34,7 +34,8 @@ func (x *index) putFile(filename string, content []byte) {
 	x.Set(func() { x.Files[filename] = content })
 }
 
-// addDebianWheels adds the wheels that scripts/prerequisites has downloaded.
+// addDebianWheels adds the wheels that scripts/prerequisites has downloaded to the
+// package index.
 func (x *index) addDebianWheels(t testing.TB) {
 	t.Helper()
 	found := must(fs.Glob(os.DirFS("../../bin/wheels"), "*.whl"))(t)
@@ -47,8 +48,8 @@ func (x *index) addDebianWheels(t testing.TB) {
 }
 
 // buildExtension compiles a Python extension module and returns its path. The function
-// answer() of the module returns 42. The source itself declares the needed parts of
-// CPython's stable ABI, because CPython's headers may not be installed.
+// answer() of this module returns 42. The source declares the needed parts of CPython's
+// stable ABI itself, because CPython's headers may not be installed.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -17,23 +17,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/bus/natstest"
 )
 
-// workers contains a NATS server, a server, and the workers of this server.
+// workers contains a NATS server, a server of Pyth-On, and the workers of this server.
 type workers struct {
 	*server
 	nats  *natstest.Server
 	all   map[string]*server
 	token string
-	// workerFlags are flags of all workers.
+	// workerFlags contains flags that each worker gets.
 	workerFlags []string
 }
 
-// startWorkers starts a server with workers of the given names.
+// startWorkers starts a server, and one worker for each name.
 func startWorkers(t *testing.T, names []string) *workers {
 	t.Helper()
 	return startWorkersWith(t, names, nil)
 }
 
-// startWorkersWith is like startWorkers, but it also passes workerFlags to each worker.
+// startWorkersWith does the same as startWorkers. It also passes workerFlags to each
+// worker, and the other flags to the server.
 func startWorkersWith(t *testing.T, names, workerFlags []string, flags ...string) *workers {
 	t.Helper()
 	w := &workers{workerFlags: workerFlags, nats: natstest.Start(t), all: map[string]*server{}, token: filepath.Join(t.TempDir(), "token")}
@@ -63,7 +64,7 @@ func (w *workers) launch(t *testing.T, name string) *server {
 	return s
 }
 
-// await waits until the worker has joined.
+// await waits until the worker has joined the cluster.
 func (w *workers) await(t testing.TB, name string) {
 	t.Helper()
 	if err := w.all[name].waitUntilWorking(); err != nil {
@@ -71,7 +72,8 @@ func (w *workers) await(t testing.TB, name string) {
 	}
 }
 
-// waitUntilWorking waits until the worker has joined.
+// waitUntilWorking waits until the log of the worker says that the worker has joined
+// the cluster.
 func (s *server) waitUntilWorking() error {
 	deadline := time.After(patience)
 	for {
@@ -93,7 +95,7 @@ func (s *server) waitUntilWorking() error {
 	}
 }
 
-// awaitReady waits until n workers accept programs.
+// awaitReady waits until n workers are ready to run programs.
 func (w *workers) awaitReady(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, "the workers accept programs", func() bool {
@@ -107,7 +109,8 @@ func (w *workers) awaitReady(t *testing.T, n int) {
 	})
 }
 
-// TestWorkerReloadsSettings changes the settings of a worker that runs a program.
+// TestWorkerReloadsSettings changes the settings of a worker while the worker runs a
+// program.
 func TestWorkerReloadsSettings(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "worker.toml")
@@ -135,7 +138,7 @@ func TestWorkerReloadsSettings(t *testing.T) {
 	eventually(t, "the worker accepts a second session", func() bool {
 		return w.call(t, a, "POST", "/api/v1/sessions", object{"language": "python"}).status == 201
 	})
-	// The server limits the user's programs on all workers together.
+	// The server must limit how many programs a user runs on all workers together.
 	type quota struct {
 		Name  string
 		Limit int
@@ -153,7 +156,7 @@ func (w *workers) busy(t *testing.T) *server {
 	return w.with(t, "pyth_on_worker_executions_running", "1")
 }
 
-// The method "with" returns a worker whose metric has the given value.
+// The method "with" returns a worker for which the metric has the given value.
 func (w *workers) with(t *testing.T, metric, value string) (found *server) {
 	t.Helper()
 	eventually(t, metric+" is "+value, func() bool {
@@ -170,7 +173,7 @@ func (w *workers) with(t *testing.T, metric, value string) (found *server) {
 	return found
 }
 
-// sum returns the sum of the metric over all workers.
+// sum returns the sum of a metric over all workers.
 func (w *workers) sum(t *testing.T, metric string) (sum int) {
 	t.Helper()
 	for series, v := range w.metricSeries(t) {
@@ -182,7 +185,8 @@ func (w *workers) sum(t *testing.T, metric string) (sum int) {
 	return sum
 }
 
-// executeLater starts a run and returns a channel for its result.
+// executeLater starts a run in the background. It returns a channel that receives the
+// result.
 func (a *account) executeLater(t *testing.T, request object) <-chan *execution {
 	result := make(chan *execution, 1)
 	go func() {
@@ -306,7 +310,7 @@ func TestWorkersRunPrograms(t *testing.T) {
 }
 
 // TestWorkersKeepTenantOnWarmWorker checks that consecutive runs of a user go to the
-// same worker. If this worker is full, the runs must go to another one.
+// same worker. If this worker is full, the next run must go to another worker.
 func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
 	t.Parallel()
 	w := startWorkers(t, []string{"one", "two", "three"})
@@ -339,8 +343,8 @@ func TestWorkersKeepTenantOnWarmWorker(t *testing.T) {
 	}
 	t.Logf("%d users used %d workers", users, len(used))
 
-	// Each worker runs two programs at a time, so the third program must go to another
-	// worker.
+	// Each worker can run two programs at a time. So the third program must go to
+	// another worker.
 	a := w.register(t)
 	var results []<-chan *execution
 	for range 3 {
@@ -372,8 +376,8 @@ func TestWorkersGetPackagesFromServer(t *testing.T) {
 	})
 }
 
-// TestWorkerFailures checks what happens to runs when a worker is killed, when NATS
-// restarts, and when a worker is stopped.
+// TestWorkerFailures checks what happens to runs in three cases: a worker is killed,
+// NATS restarts, or a worker is stopped.
 func TestWorkerFailures(t *testing.T) {
 	t.Parallel()
 	w := startWorkers(t, []string{"one", "two"})
@@ -387,7 +391,8 @@ func TestWorkerFailures(t *testing.T) {
 	})
 	a := w.register(t)
 
-	// Fill both workers. One more program waits in the queue of a worker.
+	// Start so many programs that both workers are full. One more program then waits in
+	// the queue of a worker.
 	lost := make(chan *execution, 4)
 	for range 4 {
 		result := a.executeLater(t, object{"code": sleepForever, "timeoutMs": 300_000})
@@ -426,7 +431,8 @@ func TestWorkerFailures(t *testing.T) {
 	}
 	w.awaitReady(t, 2)
 
-	// During a short outage of NATS, a run must continue and new runs must be refused.
+	// While NATS is down for a short time, a running program must continue and the
+	// server must refuse new runs.
 	result := a.executeLater(t, object{"code": "import time\nprint('a', flush=True)\ntime.sleep(3)\nprint('b')"})
 	w.busy(t)
 	w.nats.Stop()
@@ -445,7 +451,7 @@ func TestWorkerFailures(t *testing.T) {
 	w.awaitReady(t, 2)
 	a.run(t, "print(1)").prints(t, "1\n")
 
-	// A worker that stops must finish its run and get no new runs.
+	// A worker that stops must finish its running program and must get no new programs.
 	result = a.executeLater(t, object{"code": "import time\ntime.sleep(3)\nprint('finished')"})
 	stopping := w.busy(t)
 	if err := stopping.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -458,7 +464,8 @@ func TestWorkerFailures(t *testing.T) {
 	a.run(t, "print(3)").prints(t, "3\n")
 }
 
-// TestWorkersNeedJoiningToken checks that a worker with another token gets no programs.
+// TestWorkersNeedJoiningToken starts a worker with a wrong joining token. The server
+// must send no programs to this worker.
 func TestWorkersNeedJoiningToken(t *testing.T) {
 	t.Parallel()
 	w := startWorkers(t, []string{"one"})

@@ -14,18 +14,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// encryptedProgram is a program in plain text, with the parameters for its
-// encryption.
+// encryptedProgram is a program in plain text and the parameters for its encryption.
 type encryptedProgram struct {
 	language, name, code, password string
 	kdf                            lockbox.KDF
 }
 
-// fastKDF contains cheap parameters for the key derivation, so that it takes almost
-// no time.
+// fastKDF contains cheap parameters for the key derivation, so that the derivation
+// takes almost no time.
 var fastKDF = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
 
-// payload encrypts the program like a client and returns the request body.
+// payload encrypts the program as a client does. It returns the request body.
 func (l encryptedProgram) payload(t testing.TB) object {
 	t.Helper()
 	if l.language == "" {
@@ -73,8 +72,8 @@ func (x *execution) requireDecryptionError(t testing.TB) {
 	}
 }
 
-// sealPassword reserves a sandbox and seals the password for it. It returns the
-// request fields for a run with this password.
+// sealPassword reserves a sandbox and encrypts (seals) the password for this sandbox.
+// It returns the request fields for a run with the sealed password.
 func (a *account) sealPassword(t testing.TB, password string) object {
 	t.Helper()
 	var r struct{ SandboxID, PublicKey string }
@@ -136,7 +135,8 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		s.call(t, b, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
 		a.executeEncrypted(t, "once", opens).prints(t, "1\n")
 		s.call(t, a, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
-		// A password that is sealed for one sandbox must not work in another.
+		// A password that a client has sealed for one sandbox must not work in another
+		// sandbox.
 		other := a.sealPassword(t, "pw")
 		opens["sandboxId"] = other["sandboxId"]
 		a.executeEncrypted(t, "once", opens).requireDecryptionError(t)
@@ -219,15 +219,14 @@ func TestEncryptedProgramsRun(t *testing.T) {
 	})
 }
 
-// exampleClients returns the example clients by language. The field "check" is the
-// command that checks the test vectors, and "run" is the command that starts the
-// client.
+// exampleClients returns the example clients by language. The command "check" checks
+// the test vectors, and the command "run" starts the client.
 func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
 	// Copy the JavaScript client to a new directory, because npm installs packages into
-	// the client's directory.
+	// the directory of the client.
 	javaScript := t.TempDir()
 	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
 		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
@@ -252,7 +251,8 @@ func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	return map[string]struct{ check, run []string }{
 		"python":     {python("check.py", vectors), python("run.py")},
 		"javascript": {node("check.js", vectors), node("run.js")},
-		// The tests of the Go client check the test vectors.
+		// For Go there is no command "check", because the Go tests of the client check
+		// the test vectors.
 		"go": {nil, []string{client}},
 	}
 }
@@ -273,7 +273,8 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 					t.Errorf("%v: %s", err, out)
 				}
 			}
-			// Use cheap parameters for the key derivation, since some clients are slow.
+			// Use cheap parameters for the key derivation, because some example clients
+			// are slow.
 			args := append(slices.Clone(example.run[1:]), "--memory-kib", "64", "--time", "1", "from-"+name, program)
 			cmd := exec.Command(example.run[0], args...)
 			cmd.Env = append(os.Environ(), "PYTH_ON_URL="+s.URL, "PYTH_ON_API_KEY="+a.APIKey, "PYTHONDONTWRITEBYTECODE=1")
@@ -282,7 +283,8 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "hällo\n" {
 				t.Errorf("%v: %s", err, out)
 			}
-			// The server must refuse to store the program under another name.
+			// The program is bound to its name. So the server must refuse to store it
+			// under another name.
 			p := object{}
 			s.call(t, a, "GET", "/api/v1/zk/code/from-"+name, nil).want(t, 200, &p)
 			e := s.call(t, a, "PUT", "/api/v1/zk/code/another", p).refused(t, 400, "invalid_request")

@@ -8,18 +8,19 @@ import (
 	"time"
 )
 
-// measure makes one round of a measurement and returns the measured values.
+// measure is a function that makes one round of a measurement. It returns the measured
+// values.
 type measure func(context.Context) ([]float64, error)
 
-// subject is a measurement and the series that collects its values.
+// subject is a measurement and the series that collects the measured values.
 type subject struct {
 	into    *series
 	measure measure
 }
 
 // The function "alternate" measures all subjects in each round. It reverses the order
-// of the subjects after each round, so that other load on the machine affects all of
-// them equally. It skips subjects that this machine cannot measure.
+// of the subjects after each round. So other load on the machine affects all subjects
+// equally. The function skips subjects that this machine cannot measure.
 func alternate(ctx context.Context, rounds int, onRound func(round int), subjects ...subject) error {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.missingReason != "" })
 	for round := range rounds {
@@ -36,14 +37,16 @@ func alternate(ctx context.Context, rounds int, onRound func(round int), subject
 	return nil
 }
 
-// restTime is the pause after load on a server. Without this pause, the server's
-// background work would affect the next measurement.
+// restTime is the length of a pause after load on a server. Without this pause, the
+// server's background work would affect the next measurement.
 const restTime = 500 * time.Millisecond
 
-// operation does something once, for example a request, and returns its duration.
+// operation performs one action, for example a request, and returns the duration of
+// this action.
 type operation func(context.Context) (time.Duration, error)
 
-// repeatN measures an operation n times in each round, without pauses.
+// repeatN measures an operation n times in each round. There are no pauses between the
+// repetitions.
 func repeatN(n int, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for range n {
@@ -57,7 +60,8 @@ func repeatN(n int, do operation) measure {
 	}
 }
 
-// repeatFor measures an operation for the duration d in each round, without pauses.
+// repeatFor measures an operation repeatedly for the duration d in each round. There
+// are no pauses between the repetitions.
 func repeatFor(d time.Duration, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for start := time.Now(); time.Since(start) < d; {
@@ -71,8 +75,8 @@ func repeatFor(d time.Duration, do operation) measure {
 	}
 }
 
-// repeatWithPause measures an operation n times in each round, with a pause before
-// each time.
+// repeatWithPause measures an operation n times in each round. There is a pause before
+// each repetition.
 func repeatWithPause(n int, pause time.Duration, do operation) measure {
 	return repeatN(n, func(ctx context.Context) (time.Duration, error) {
 		if err := sleep(ctx, pause); err != nil {
@@ -82,7 +86,7 @@ func repeatWithPause(n int, pause time.Duration, do operation) measure {
 	})
 }
 
-// withRest adds a pause of restTime after each round.
+// withRest adds a pause of the length restTime after each round.
 func withRest(m measure) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		values, err := m(ctx)

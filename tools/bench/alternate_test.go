@@ -66,8 +66,8 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// The function "working" returns an operation that takes the time d. The operation must
-// run in a synctest bubble.
+// The function "working" returns an operation that takes the time d. The operation
+// sleeps, so call it only in a synctest bubble.
 func working(d time.Duration) operation {
 	return func(context.Context) (time.Duration, error) {
 		time.Sleep(d)

@@ -17,12 +17,13 @@ type api struct {
 	http *http.Client
 }
 
-// newAPI returns a client that can keep a connection for each parallel request.
+// newAPI returns a client of the server. The client keeps enough connections open for
+// all parallel requests.
 func newAPI(url string) *api {
 	return &api{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 }
 
-// account is a user of the server with an API key.
+// account is a user of the measured server. It contains an API key.
 type account struct {
 	*api
 	id, key string
@@ -44,20 +45,21 @@ func (a *api) register(ctx context.Context) (*account, error) {
 	return &account{api: a, id: registered.User.ID, key: registered.APIKey}, nil
 }
 
-// execute runs a Python program. It returns the program's output and the duration.
+// execute runs a Python program on the server. It returns the program's output and the
+// duration of the request.
 func (a *account) execute(ctx context.Context, code string) (string, time.Duration, error) {
 	return a.executeIn(ctx, "python", code)
 }
 
-// executeIn runs a program in the given language. It returns the program's output
-// and the duration.
+// executeIn runs a program in the given language. It returns the program's output and
+// the duration of the request.
 func (a *account) executeIn(ctx context.Context, language, code string) (string, time.Duration, error) {
 	return a.run(ctx, map[string]any{"language": language, "code": code, "timeoutMs": 60_000})
 }
 
-// run sends a request to execute a program. It returns the program's standard
-// output, and the time until the last byte of the response. It returns an error if
-// the program fails.
+// run sends a request that executes a program. It returns the program's standard
+// output, and the time until the last byte of the response has arrived. It returns an
+// error if the program fails.
 func (a *account) run(ctx context.Context, request map[string]any) (string, time.Duration, error) {
 	var run struct{ Status, Stdout, Stderr string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", request, http.StatusOK, &run)
@@ -67,7 +69,7 @@ func (a *account) run(ctx context.Context, request map[string]any) (string, time
 	return run.Stdout, took, err
 }
 
-// runAnswer runs the usual program and checks its output.
+// runAnswer runs the usual program, print(42), and checks its output.
 func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.execute(ctx, program)
 	if err == nil && printed != answer {
@@ -76,7 +78,7 @@ func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// runImporting runs the program with imports and checks its output.
+// runImporting runs a program that imports common modules, and checks its output.
 func (a *account) runImporting(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.execute(ctx, importing)
 	if err == nil && printed != answer {
@@ -94,14 +96,14 @@ func (a *account) get(path string) operation {
 }
 
 // call sends a request and checks the status of the response. If the parameter "into"
-// is not nil, the method decodes the body of the response into it. The duration does
-// not include the time for encoding and decoding JSON, because the benchmark does this
-// work, not the server.
+// is not nil, it decodes the body of the response into this parameter. The returned
+// duration does not include the encoding and decoding of JSON, because the benchmark
+// does this work, not the server.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	return a.callWith(ctx, nil, method, path, body, status, into)
 }
 
-// callWith is like call, but also sends the given header fields.
+// callWith does the same as call, and also sends the given header fields.
 func (a *account) callWith(ctx context.Context, header http.Header, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {

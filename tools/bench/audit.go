@@ -14,11 +14,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// auditPage is the path of the latest 50 audit entries, the default size of a page.
+// auditPage is the path of the latest 50 audit log entries. 50 is the default size of a
+// page.
 const auditPage = "/api/v1/audit?limit=50"
 
-// auditLog measures requests for pages of a short and of a long audit log. It stops
-// the server and writes the entries directly to its database.
+// auditLog measures how fast a server returns pages of a short and of a long audit log.
+// To fill the long log, it stops the server and writes the entries directly to the
+// database.
 func (b *bench) auditLog(ctx context.Context) error {
 	var tenant *account
 	if err := b.serve(ctx, b.auditData, coldFlags(), func(s *server) (err error) {
@@ -27,7 +29,8 @@ func (b *bench) auditLog(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	// The registration has written one entry, so add 49.
+	// The registration of the account has already written one entry. So add 49 entries
+	// to fill a page of 50.
 	if err := b.fillAudit(ctx, pyth.UserID(tenant.id), 49); err != nil {
 		return err
 	}
@@ -56,12 +59,12 @@ func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, 
 	})
 }
 
-// auditWriters is the number of concurrent writers. Many writers save time, because
-// their entries share transactions.
+// auditWriters is the number of goroutines that write entries at the same time. Many
+// writers are faster, because their entries share transactions.
 const auditWriters = 512
 
-// fillAudit adds n entries about the user to the audit log. One of every hundred
-// thousand entries is a failed login, and the others are runs.
+// fillAudit adds n entries about the user to the audit log. One of every 100,000
+// entries is a failed login. The other entries are runs.
 func (b *bench) fillAudit(ctx context.Context, user pyth.UserID, n int) (err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(b.auditData, "pyth-on.db"))
 	if err != nil {

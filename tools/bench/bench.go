@@ -10,25 +10,26 @@ import (
 	"sync/atomic"
 )
 
-// bench is the state of one benchmark run.
+// bench contains the state of one benchmark run.
 type bench struct {
 	plan     plan
 	progress progress
 	results  *results
 
 	binary string
-	// warmData, coldData and auditData are data directories for different kinds of
-	// servers.
+	// warmData, coldData and auditData are the data directories of the different
+	// servers that the benchmark starts.
 	warmData, coldData, auditData string
-	// coldKey is an API key for the servers with the directory coldData.
+	// coldKey is an API key for the servers that use the data directory coldData.
 	coldKey string
-	// Runs are compared with the interpreter "reference": the host's Python, or the
-	// embedded Python if the host has no Python. The interpreter "embedded" is the
-	// Python in the server's image. Both interpreters run outside a sandbox.
+	// The benchmark compares runs with the interpreter "reference". This is the host's
+	// Python, or the embedded Python if the host has no Python. The interpreter
+	// "embedded" is the Python in the server's image. Both interpreters run outside a
+	// sandbox.
 	reference, embedded python
 
 	gvisor runsc
-	// dify is nil if there is no dify-sandbox server to measure.
+	// dify is the dify-sandbox server to measure. It is nil if there is no such server.
 	dify *difyServer
 
 	bare, bareEmbedded         command
@@ -38,8 +39,8 @@ type bench struct {
 	runscDirectory, runscImage command
 }
 
-// prepare creates all images, commands and data directories for the measurements in
-// the directory dir.
+// prepare creates all images, commands and data directories that the measurements need.
+// It creates them in the directory dir.
 func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
 	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold"), auditData: filepath.Join(dir, "audit")}
 	p.step("Making the sandbox image")
@@ -71,8 +72,8 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	return b, b.findCommands(ctx, image, rootfs)
 }
 
-// findPythons sets embedded and reference. If the host has no Python, reference is
-// the embedded Python.
+// findPythons sets the fields "embedded" and "reference". If the host has no Python,
+// "reference" is also the embedded Python.
 func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	if b.embedded, err = findPython(ctx, "embedded", filepath.Join(rootfs, "usr/local/bin/python3")); err != nil {
 		return err
@@ -85,9 +86,9 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	return nil
 }
 
-// findCommands prepares all commands and runs each of them once, to load its files
-// into the page cache. If a command fails on this machine, its series gets a
-// missingReason.
+// findCommands prepares all commands to measure. It runs each command once, so that the
+// command's files are in the page cache. If a command fails on this machine, its series
+// gets a missingReason.
 func (b *bench) findCommands(ctx context.Context, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(program), b.embedded.command(program)
 	b.bareImporting = b.reference.command(importing)
@@ -131,8 +132,9 @@ func (b *bench) findCommands(ctx context.Context, image, rootfs string) (err err
 	return ctx.Err()
 }
 
-// parallelCounts returns the numbers of parallel commands to measure. They range
-// from one to two commands per processor, but are at least two.
+// parallelCounts returns how many commands to run in parallel in each measurement. The
+// numbers range from one command to two commands per processor. The smallest number is
+// two.
 func parallelCounts(processors int) []int {
 	most := max(2*processors, 2)
 	var tried []int
@@ -151,7 +153,8 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// serve starts a server, runs one phase of the benchmark with it, and stops it.
+// serve starts a server, runs one phase of the benchmark with this server, and stops
+// the server.
 func (b *bench) serve(ctx context.Context, data string, flags []string, phase func(*server) error) (err error) {
 	s, err := startServer(ctx, b.binary, data, flags...)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// closedLoop measures the sustainable rate: the number of operations per second
-// while all clients are busy, for the duration d. Each client starts an operation
-// when its previous one has ended. So closedLoop cannot measure latency at a
+// closedLoop measures the sustainable rate: the number of operations per second while
+// all clients are busy, for the duration d. Each client starts the next operation when
+// the previous operation has ended. So closedLoop cannot measure the latency at a
 // constant rate of requests.
 func closedLoop(clients int, d time.Duration, do operation) measure {
 	return func(ctx context.Context) ([]float64, error) {
@@ -19,9 +19,9 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 	}
 }
 
-// measureRate runs an operation repeatedly in parallel clients. A client stops when
-// the function "more" returns false. measureRate returns the number of operations
-// per second.
+// measureRate runs an operation repeatedly in several parallel clients. It calls the
+// function "more" before each operation. If the function returns false, the client
+// stops. measureRate returns the number of operations per second.
 func measureRate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

@@ -6,7 +6,8 @@ import (
 )
 
 // measureWithoutPool measures memory and CPU-bound programs on a server without warm
-// sandboxes, so that no boots of sandboxes disturb the measurements.
+// sandboxes. Such a server boots no sandboxes in the background, so no boots affect the
+// measurements.
 func (b *bench) measureWithoutPool(ctx context.Context) error {
 	return b.serve(ctx, b.coldData, coldFlags(), func(s *server) error {
 		before, err := b.idle(ctx, s)
@@ -38,8 +39,8 @@ func (b *bench) measureWithoutPool(ctx context.Context) error {
 	})
 }
 
-// The method "idle" waits until the server is idle. Then it returns the memory of the
-// server's processes.
+// The method "idle" waits until the server does no work. Then it returns the memory of
+// the server's processes.
 func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	b.progress.step("Memory of an idle server")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
@@ -48,7 +49,8 @@ func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	return memoryOf(processesOf(s.pid()).server)
 }
 
-// coldStarts measures the first run of new servers, and compares it with runsc.
+// coldStarts measures the first run on new servers. It compares this run with a run in
+// runsc.
 func (b *bench) coldStarts(ctx context.Context) error {
 	n := b.plan.coldStarts
 	return alternate(ctx, n, b.progress.rounds("Cold starts", n),
@@ -57,8 +59,8 @@ func (b *bench) coldStarts(ctx context.Context) error {
 	)
 }
 
-// coldRun starts a server and measures its first run. The time does not include the
-// start of the server.
+// coldRun starts a server and measures the first run on this server. The measured time
+// does not include the start of the server.
 func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	err = b.serve(ctx, b.coldData, coldFlags(), func(s *server) error {
 		took, err = (&account{api: s.api, key: b.coldKey}).runAnswer(ctx)

@@ -11,34 +11,35 @@ import (
 	"time"
 )
 
-// program is the program that most measurements run. answer is its expected output.
+// program is the usual program, which most measurements run. answer is the expected
+// output of this program.
 const (
 	program = "print(42)"
-	// The constant "importing" is a program that imports common modules.
+	// importing is a program that imports common Python modules.
 	importing = "import json, random, datetime, re, collections\n" + program
 	answer    = "42\n"
 )
 
-// command is a command line whose process must print the answer.
+// command is a command line to measure. The process must print the expected answer.
 type command struct {
 	path string
-	// args returns the arguments for the next run, beginning with the name of the
-	// program.
+	// args returns the arguments for the next run. The first argument is the name of
+	// the program.
 	args func() []string
 }
 
-// fixedArgs returns a function for command.args that always returns the same
-// arguments.
+// fixedArgs returns a function for the field "args" of a command. This function always
+// returns the same arguments.
 func fixedArgs(args ...string) func() []string { return func() []string { return args } }
 
-// run executes the command. It returns the time until the command has printed the
-// answer, and the time until its process has ended.
+// run executes the command. It returns two times: until the command has printed the
+// answer, and until the process has ended.
 func (c command) run(ctx context.Context) (answered, ended time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.args()
 	cmd.Env = environment()
 	cmd.Dir = "/"
-	// If the benchmark is killed, the kernel also kills the process.
+	// If the benchmark is killed, the kernel must also kill the process of the command.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
@@ -63,7 +64,7 @@ func (c command) run(ctx context.Context) (answered, ended time.Duration, err er
 	return answered, ended, nil
 }
 
-// untilAnswered runs the command and returns the time until it has printed the
+// untilAnswered runs the command and returns the time until the command has printed the
 // answer.
 func (c command) untilAnswered(ctx context.Context) (time.Duration, error) {
 	answered, _, err := c.run(ctx)
@@ -75,6 +76,6 @@ func (c command) untilEnded(ctx context.Context) (time.Duration, error) {
 	return ended, err
 }
 
-// environment returns the environment for all measured processes. It contains no
-// variables that configure Python or the server.
+// environment returns the environment variables for all measured processes. It contains
+// no variables that configure Python or the server.
 func environment() []string { return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"} }

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// difyServer is a running dify-sandbox server. It accepts an API key in the same header
-// as Pyth-On.
+// difyServer is a running dify-sandbox server. It accepts API keys in the same header
+// as a Pyth-On server.
 type difyServer struct{ *account }
 
-// runAnswer runs the usual program and checks its output.
+// runAnswer runs the usual program, print(42), on the dify-sandbox server and checks
+// its output.
 func (d *difyServer) runAnswer(ctx context.Context) (time.Duration, error) {
 	var run struct {
 		Data struct{ Stdout, Error string }

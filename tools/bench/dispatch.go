@@ -16,18 +16,20 @@ import (
 	"time"
 )
 
-// natsServer is the path of the NATS server, relative to the repository.
+// natsServer is the path of the NATS server. The path is relative to the root of the
+// repository.
 const natsServer = "bin/tools/nats-server"
 
-// dispatchWorkers is the number of workers.
+// dispatchWorkers is the number of workers in the measurement of a cluster.
 const dispatchWorkers = 2
 
-// metricsToken is the joining token, and the token for the metrics of the server.
+// metricsToken is both the joining token of the workers and the token for the metrics
+// of the server.
 const metricsToken = "the-joining-token-of-the-benchmark"
 
-// measureDispatch measures how much longer a run takes on a worker than in the
-// process of the server. The worker is connected over NATS. All processes run on this
-// machine.
+// measureDispatch measures how much longer a run takes on a worker than in the process
+// of the server. The server and the worker communicate through NATS. All processes run
+// on this machine.
 func (b *bench) measureDispatch(ctx context.Context) (err error) {
 	if _, err := os.Stat(natsServer); err != nil {
 		for _, s := range []*series{b.results.dispatched, b.results.dispatchCost, b.results.dispatchedLine, b.results.onWarmWorker} {
@@ -79,7 +81,8 @@ func (b *bench) measureDispatch(ctx context.Context) (err error) {
 	})
 }
 
-// compareDispatch runs a program on the two servers alternately.
+// compareDispatch runs a program alternately on two servers, one with a worker and one
+// without.
 func (b *bench) compareDispatch(ctx context.Context, local, remote *server) error {
 	here, err := local.register(ctx)
 	if err != nil {
@@ -89,7 +92,8 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 	if err != nil {
 		return err
 	}
-	// Repeat the first run, because it fails while the worker starts.
+	// Repeat the first run until it succeeds, because runs fail while the worker
+	// starts.
 	deadline := time.Now().Add(startTimeout)
 	for {
 		_, err := there.runAnswer(ctx)
@@ -148,7 +152,7 @@ func (b *bench) compareDispatch(ctx context.Context, local, remote *server) erro
 	return nil
 }
 
-// runsOfWorkers returns the number of runs that each worker has accepted.
+// runsOfWorkers returns how many runs each worker has accepted.
 func (s *server) runsOfWorkers(ctx context.Context) (map[string]float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/metrics", http.NoBody)
 	if err != nil {
@@ -181,7 +185,8 @@ func (s *server) runsOfWorkers(ctx context.Context) (map[string]float64, error) 
 	return runs, nil
 }
 
-// The method "background" starts a process and returns a function that stops it.
+// The method "background" starts a process in the background. It returns a function
+// that stops the process.
 func (*bench) background(ctx context.Context, program string, args ...string) (stop func() error, err error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(environment(), nodeSettings()...)
@@ -198,7 +203,7 @@ func (*bench) background(ctx context.Context, program string, args ...string) (s
 	}, nil
 }
 
-// freeAddress returns a local address with a free port.
+// freeAddress returns a local address whose port is free.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// measureGenerate measures the time that the server adds to a generation. It uses a
-// fake model that answers immediately.
+// measureGenerate measures how much time the server adds to a request to a model. It
+// uses a fake model that answers immediately.
 func (b *bench) measureGenerate(ctx context.Context) (err error) {
 	model, err := claudetest.Start(claudetest.Program("Prints 42.", program))
 	if err != nil {
@@ -35,8 +35,8 @@ func (b *bench) measureGenerate(ctx context.Context) (err error) {
 	})
 }
 
-// generateAnswer generates the usual program but does not run it. A run would take
-// much longer than the measured part.
+// generateAnswer requests the usual program, print(42), from the model, but does not
+// run it. A run would take much longer than the measured part.
 func (a *account) generateAnswer(ctx context.Context) (time.Duration, error) {
 	var g struct{ Code string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/generate", map[string]any{"prompt": "print 42", "execute": false}, http.StatusOK, &g)

@@ -8,8 +8,8 @@ import (
 	"github.com/erofs/go-erofs"
 )
 
-// findImage returns the path of the image that a server has built in its data
-// directory.
+// findImage returns the path of the image that a server has built. The image is in the
+// data directory of the server.
 func findImage(data string) (string, error) {
 	images, err := filepath.Glob(filepath.Join(data, "rootfs-*.erofs"))
 	if err != nil || len(images) != 1 {
@@ -18,8 +18,8 @@ func findImage(data string) (string, error) {
 	return images[0], nil
 }
 
-// findExecutable returns the path of the executable of sandboxes that a server has
-// unpacked in its data directory.
+// findExecutable returns the path of the executable for sandboxes. A server has
+// unpacked this executable in its data directory.
 func findExecutable(data string) (string, error) {
 	executables, err := filepath.Glob(filepath.Join(data, "sandbox-*"))
 	if err != nil || len(executables) != 1 {
@@ -28,8 +28,8 @@ func findExecutable(data string) (string, error) {
 	return executables[0], nil
 }
 
-// unpack copies the files of the image into a directory, so that commands outside a
-// sandbox use the same files as programs in a sandbox.
+// unpack copies the files of the image to a directory. So commands outside a sandbox
+// can use the same files as programs in a sandbox.
 func unpack(image, dir string) error {
 	f, err := os.Open(image)
 	if err != nil {
@@ -43,8 +43,8 @@ func unpack(image, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// linkImage creates a data directory with a link to the image, so that a server does
-// not have to build the image.
+// linkImage creates a data directory with a link to an existing image. Then a server
+// with this directory does not have to build the image.
 func linkImage(image, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err

@@ -1,5 +1,5 @@
-# This module contains CPU-bound programs in pure Python that are typical of real
-# programs. They print their times in seconds.
+# This module contains CPU-bound programs in pure Python, which are similar to real
+# programs. The module prints the times of the programs in seconds.
 import json
 from time import perf_counter
 
@@ -66,8 +66,8 @@ def seconds(kernels):
     return perf_counter() - start
 
 
-# Measure programs that allocate much memory separately, because a sandbox must get
-# the memory from the host.
+# Measure programs that allocate much memory separately, because a sandbox must get this
+# memory from the host.
 computing = calls, floats, dictionaries, strings
 allocating = lists, objects
 print(json.dumps({"computing": seconds(computing), "allocating": seconds(allocating)}))

@@ -31,8 +31,8 @@ func TestScheduleSpreadsArrivalsEvenly(t *testing.T) {
 
 func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The server handles one request at a time. A request takes 10 ms, and the second
-		// one takes 200 ms more.
+		// The server answers one request at a time. Each request takes 10 ms, but the
+		// second request takes 200 ms longer.
 		turn := make(chan struct{}, 1)
 		served := 0
 		send := func(context.Context) error {
@@ -49,8 +49,9 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Requests arrive every 50 ms. The second request arrives at 50 ms and ends at 260
-		// ms. The waiting requests then end every 10 ms, in any order.
+		// Requests arrive every 50 ms. The second request arrives at 50 ms and ends at
+		// 260 ms. After that, the waiting requests end at intervals of 10 ms, in any
+		// order.
 		slices.Sort(latencies)
 		var sum float64
 		for _, l := range latencies {
@@ -64,8 +65,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 
 func TestOpenLoopMeasuresFromSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The scheduled arrival of the second request is one second before the start,
-		// so the latency of this request is one second.
+		// The second request should have arrived one second before the start. So the
+		// latency of this request is one second.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)

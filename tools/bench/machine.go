@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine describes the machine and the software of a benchmark run, because the
-// figures depend on them.
+// machine describes the machine and the software of a benchmark run. The report
+// contains this description, because the figures depend on the machine and the
+// software.
 type machine struct {
 	Date      time.Time
 	Version   string
@@ -25,8 +26,8 @@ type machine struct {
 	Cores     int
 	Memory    string
 	Kernel    string
-	// Load is the load average of the minute before the benchmark. A value well above
-	// zero means that the machine was busy.
+	// Load is the load average of the minute before the benchmark. If this value is
+	// well above zero, other programs used the machine.
 	Load string
 }
 
@@ -57,7 +58,8 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	return m, nil
 }
 
-// gvisorVersion returns the version of gVisor in the executable of sandboxes.
+// gvisorVersion returns the version of gVisor that the executable for sandboxes
+// contains.
 func gvisorVersion(executable string) (string, error) {
 	built, err := buildinfo.ReadFile(executable)
 	if err != nil {
@@ -71,8 +73,8 @@ func gvisorVersion(executable string) (string, error) {
 	return "", fmt.Errorf("%s does not contain gVisor", executable)
 }
 
-// fileField returns the first value of a name in a file with lines such as "name:
-// value". It returns "unknown" if the name is missing.
+// fileField returns the first value of a name in a file that has lines of the form
+// "name: value". It returns "unknown" if the file does not contain the name.
 func fileField(file, name string) string {
 	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {

@@ -1,10 +1,10 @@
-// Command bench measures the times of Pyth-On and of other ways to run Python. It
-// compares the ratios of these times with the goals of the project.
+// Command bench measures how long Python programs take in Pyth-On and in other tools.
+// It compares the ratios of these times with the goals of the project.
 //
-// The command measures all subjects one after the other, in several rounds, so that
-// other load on the machine affects all of them. A wrong answer of a program ends the
-// benchmark with an error. A missed goal is reported, but is not an error. The
-// command is for developers and not part of the product.
+// The command measures all subjects one after the other, in several rounds. So other
+// load on the machine affects all subjects equally. If a program prints a wrong answer,
+// the benchmark ends with an error. The command reports a missed goal, but this is not
+// an error. The command is for developers and is not part of the product.
 package main
 
 import (
@@ -45,8 +45,8 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	// Print nothing here: the function "main" prints errors, and the function "run"
-	// prints the help on standard output.
+	// Print nothing while the flags are parsed. The function "main" prints errors, and
+	// the function "run" prints the help on standard output.
 	flags.SetOutput(io.Discard)
 	quick := flags.Bool("quick", false, "measure for three minutes only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
@@ -113,8 +113,8 @@ func remove(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// writeFile creates or replaces the file. If the function "render" fails, an existing
-// file does not change.
+// writeFile creates or replaces the file with the output of the function "render". If
+// this function fails, an existing file does not change.
 func writeFile(path string, render func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".bench-")
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes contains the process IDs of a server and of each of its sandboxes.
+// processes contains the process IDs of a server and of its sandboxes.
 type processes struct {
 	server    []int
 	sandboxes [][]int
 }
 
-// processesOf returns the processes of a server. pid is the process that was
-// started.
+// processesOf returns the processes of a server. The parameter pid is the ID of the
+// process that the benchmark has started.
 func processesOf(pid int) processes {
 	children := childrenOf()
 	var found processes
@@ -37,7 +37,7 @@ func processesOf(pid int) processes {
 	return found
 }
 
-// descendants returns pid and the IDs of all its descendants.
+// descendants returns the IDs of the process pid and of all its descendants.
 func descendants(children map[int][]int, pid int) []int {
 	var all []int
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
@@ -64,7 +64,8 @@ func childrenOf() map[int][]int {
 			continue // The process has ended.
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The name in parentheses may contain any characters, even parentheses.
+		// In the stat file, the name of the process is in parentheses. The name may
+		// contain any characters, even parentheses.
 		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 		if len(fields) < 2 {
 			continue
@@ -75,19 +76,19 @@ func childrenOf() map[int][]int {
 	return children
 }
 
-// memory is the memory use of a set of processes in bytes.
+// memory contains the memory use of a set of processes, in bytes.
 type memory struct {
-	// The field "resident" is the sum of all mapped pages (Rss in proc_pid_smaps(5)).
-	// The field "share" is a similar sum, but the size of a shared page is divided by
-	// the number of processes that share it (Pss).
+	// The field "resident" is the size of all mapped pages (Rss in proc_pid_smaps(5)).
+	// The field "share" is similar, but divides the size of each shared page by the
+	// number of processes that share the page (Pss).
 	resident, share float64
-	// The field "private" is the part of "share" without the pages of files. It is the
-	// memory that one more sandbox would take.
+	// The field "private" is the same as "share", but without the pages of files. One
+	// additional sandbox would need about this much memory.
 	private float64
 }
 
-// memoryOf returns the total memory of the processes. gVisor runs a program in
-// several processes with the same address space. memoryOf counts such processes only
+// memoryOf returns the total memory of the processes. gVisor runs a program in several
+// processes that share one address space. memoryOf counts such an address space only
 // once.
 func memoryOf(pids []int) (memory, error) {
 	var sum memory
@@ -107,8 +108,8 @@ func memoryOf(pids []int) (memory, error) {
 	return sum, nil
 }
 
-// sameMemory reports whether two processes share their address space (kcmp(2)). It
-// returns false if the kernel does not support kcmp.
+// sameMemory reports whether two processes share their address space. It uses kcmp(2),
+// and returns false if the kernel does not support this system call.
 func sameMemory(a, b int) bool {
 	const kcmpVM = 1
 	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
@@ -125,8 +126,9 @@ func smapsField(rollup, field string) float64 {
 	return 0
 }
 
-// cgroupMemory returns the memory in bytes that the kernel charges to the cgroup of
-// the process. It returns false if the benchmark is in the same cgroup.
+// cgroupMemory returns the memory that the kernel counts for the cgroup of the process,
+// in bytes. If the benchmark is in the same cgroup, cgroupMemory returns false, because
+// the value would include the benchmark.
 func cgroupMemory(pid int) (float64, bool) {
 	theirs, _ := os.ReadFile(procFile(pid, "cgroup"))
 	ours, _ := os.ReadFile("/proc/self/cgroup")
@@ -142,9 +144,10 @@ func cgroupMemory(pid int) (float64, bool) {
 	return v, err == nil
 }
 
-// memoryFile returns the path of the file that contains the memory use of a cgroup,
-// or "". cgroups is the content of /proc/PID/cgroup. Version 1 of cgroups has a
-// separate hierarchy for memory, and version 2 has a single hierarchy.
+// memoryFile returns the path of the file that contains the memory use of a cgroup. It
+// returns "" if there is no such file. The parameter cgroups is the content of
+// /proc/PID/cgroup. In version 1 of cgroups, memory has its own hierarchy of groups. In
+// version 2, there is only one hierarchy.
 func memoryFile(cgroups string) string {
 	const root = "/sys/fs/cgroup"
 	var unified string

@@ -55,7 +55,8 @@ func TestMemoryFileFindsCgroup(t *testing.T) {
 }
 
 func TestProcessesSeparatesSandboxesFromServer(t *testing.T) {
-	// Start a process with gVisor's name and a child process.
+	// Start a process whose name is like the names of gVisor's processes. The process
+	// starts a child process.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "sleep 60 & echo; wait")
 	cmd.Args[0] = "runsc-launch"
 	out, err := cmd.StdoutPipe()

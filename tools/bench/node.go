@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// nodeProgram is the JavaScript program of the measurements. It prints the answer.
+// nodeProgram is the JavaScript program that the measurements run. It prints the
+// expected answer.
 const nodeProgram = "console.log(42)"
 
-// node returns a command that runs the image's Node outside a sandbox.
+// node returns a command that runs the Node binary of the image outside a sandbox.
 func node(rootfs string) command {
 	path := filepath.Join(rootfs, "usr/local/bin/node")
 	return command{path: path, args: fixedArgs("node", "-e", nodeProgram)}
 }
 
-// nodeSettings returns the environment variables that a server needs to download
-// Node.
+// nodeSettings returns the environment variables with which a server downloads Node.
 func nodeSettings() []string {
 	var settings []string
 	for _, name := range []string{"PYTH_ON_NODE", "PYTH_ON_NPM_REGISTRY", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
@@ -29,7 +29,8 @@ func nodeSettings() []string {
 	return settings
 }
 
-// measureNode measures a server with two warm sandboxes, both for Node.
+// measureNode measures a server that has two warm sandboxes for Node and none for
+// Python.
 func (b *bench) measureNode(ctx context.Context) error {
 	if b.results.bareNode.missingReason != "" {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// schedule returns the arrival times of requests at a constant rate for the duration
-// d, relative to the start.
+// schedule returns the arrival times of requests at a constant rate. The times are
+// relative to the start and cover the duration d.
 func schedule(perSecond float64, d time.Duration) []time.Duration {
 	var arrivals []time.Duration
 	if perSecond <= 0 {
@@ -23,13 +23,13 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 	}
 }
 
-// openLoop sends a request at each arrival time, even if earlier requests are not
-// answered yet. For each request, it returns the seconds from the scheduled arrival
-// to the response, or infinity if the request failed.
+// openLoop sends a request at each arrival time, even if the server has not answered
+// earlier requests. For each request, it returns the time from the scheduled arrival to
+// the response, in seconds. If the request failed, this time is infinity.
 //
-// openLoop does not wait for responses. If clients waited, a stall would delay the
-// next requests, and the measured times would not show the stall. This error is
-// called coordinated omission.
+// openLoop does not wait for responses. If clients waited, a stall of the server would
+// delay the next requests, and the measured times would not show the stall. This
+// measurement error is called coordinated omission.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))
 	var sent sync.WaitGroup

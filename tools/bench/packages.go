@@ -13,8 +13,8 @@ const packagesOfATenant = 50
 
 const packagesPath = "/api/v1/packages"
 
-// measurePackages measures how much packages and secrets slow down runs, and how
-// long the installation of packages takes.
+// measurePackages measures how much packages and secrets slow down runs. It also
+// measures how long the installation of packages takes.
 func (b *bench) measurePackages(ctx context.Context) error {
 	wheels, names := manyWheels()
 	index, err := indextest.Start(wheels...)
@@ -41,8 +41,7 @@ func (b *bench) measurePackages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The difference between runs with and without packages is small, so measure
-		// many rounds.
+		// Runs with and without packages differ only a little. So measure many rounds.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
 			subject{b.results.pacedWithout, withRest(repeatWithPause(8, restTime/2, tenant.runAnswer))},
@@ -52,8 +51,8 @@ func (b *bench) measurePackages(ctx context.Context) error {
 			return err
 		}
 		n = b.plan.latencyRounds
-		// Do not alternate installations with runs. The background work of an installation
-		// would disturb the runs.
+		// Measure installations only after all runs, because the background work of an
+		// installation would affect the runs.
 		return alternate(ctx, n, b.progress.rounds("Installing cached packages", n),
 			subject{b.results.installedAgain, withRest(repeatN(1, func(ctx context.Context) (time.Duration, error) {
 				other, err := s.register(ctx)
@@ -66,7 +65,8 @@ func (b *bench) measurePackages(ctx context.Context) error {
 	})
 }
 
-// manyWheels returns wheels with ten modules each, and the names of their packages.
+// manyWheels returns wheels and the names of their packages. Each wheel contains ten
+// modules.
 func manyWheels() (wheels []indextest.Wheel, names []string) {
 	for i := range packagesOfATenant {
 		name := fmt.Sprintf("bench%d", i)
@@ -79,7 +79,8 @@ func manyWheels() (wheels []indextest.Wheel, names []string) {
 	return wheels, names
 }
 
-// setPackages replaces the account's packages and returns the duration.
+// setPackages replaces the packages of the account and returns the duration of the
+// request.
 func (a *account) setPackages(ctx context.Context, names []string) (time.Duration, error) {
 	var list struct{ Packages []struct{ Name string } }
 	took, err := a.call(ctx, http.MethodPut, packagesPath, map[string]any{"packages": names}, http.StatusOK, &list)

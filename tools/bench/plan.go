@@ -2,35 +2,39 @@ package main
 
 import "time"
 
-// plan determines how many measurements the benchmark makes, and how long they take.
+// plan determines how many measurements the benchmark makes, and how long each
+// measurement takes.
 type plan struct {
 	// latencyRounds is the number of rounds that measure latency. In each round, one
-	// client also sends requests without pauses, for the time backToBack.
+	// client also sends requests without pauses for the time backToBack.
 	latencyRounds int
 	backToBack    time.Duration
-	// coldStarts is the number of servers to start, in order to measure their first
-	// run.
+	// coldStarts is the number of servers that the benchmark starts to measure their
+	// first run.
 	coldStarts int
-	// loadRounds is the number of rounds with eight busy clients, and the field "load"
-	// is the duration of such a round. newTenants is the number of tenants per round
-	// that run one program each.
+	// loadRounds is the number of rounds with eight busy clients. The field "load" is
+	// the duration of such a round. newTenants is the number of tenants in each round.
+	// Each of these tenants runs one program.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds is the number of rounds with a constant arrival rate, and the field
-	// "open" is the duration of such a round.
+	// openRounds is the number of rounds with a constant arrival rate. The field "open"
+	// is the duration of such a round.
 	openRounds int
 	open       time.Duration
-	// pairs is the number of times that the CPU-bound programs run inside and outside
-	// a sandbox.
+	// pairs is how often the CPU-bound programs run inside and outside a sandbox.
 	pairs int
-	// sessions is the number of sessions of each of ComputeSDK's measurements.
+	// sessions is the number of sessions in each measurement that follows a benchmark
+	// of ComputeSDK.
 	sessions int
-	// records is the number of runs in the long list of runs.
+	// records is the number of runs in the long list of runs that the benchmark
+	// creates.
 	records int
-	// auditEntries is the number of entries in the long audit log.
+	// auditEntries is the number of entries in the long audit log that the benchmark
+	// creates.
 	auditEntries int
-	// idleTime is the idle time of a server before its memory is measured.
+	// idleTime is the time that a server is idle before the benchmark measures its
+	// memory.
 	idleTime time.Duration
 }
 

@@ -11,9 +11,10 @@ import (
 //go:embed kernels.py
 var kernels string
 
-// kernelTimes holds the times of the programs in kernels.py, either inside or outside a
-// sandbox. The fields "computing" and "allocating" are the times of the two kinds of
-// programs. The field "all" holds the sums of both times.
+// kernelTimes contains the times of the programs in kernels.py, either inside or
+// outside a sandbox. The field "computing" contains the times of programs that compute.
+// The field "allocating" contains the times of programs that allocate memory. The field
+// "all" contains the sums of both.
 type kernelTimes struct{ all, computing, allocating *series }
 
 func newBusy(name string) kernelTimes {
@@ -21,8 +22,8 @@ func newBusy(name string) kernelTimes {
 	return kernelTimes{all: of(), computing: of(), allocating: of()}
 }
 
-// The method "measured" returns a subject that runs kernels.py with the given function
-// and collects the times.
+// The method "measured" returns a subject for the alternating measurements. The subject
+// runs kernels.py with the given function and collects the times.
 func (b kernelTimes) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)

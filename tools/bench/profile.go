@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// startPrograms is a program that starts 200 interpreters, one after the other, and
-// then prints the answer. Starting an interpreter is the most expensive part of a
-// run.
+// startPrograms is a program that starts 200 interpreters one after the other and then
+// prints the answer. It starts interpreters because this is the most expensive part of
+// a run.
 const startPrograms = `import os, sys
 for _ in range(200):
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "pass"], {"LANG": "C.UTF-8"})
@@ -17,8 +17,8 @@ for _ in range(200):
 ` + program
 
 // The method "profile" runs startPrograms in a sandbox and writes a CPU profile of
-// gVisor's kernel. It uses the server's settings, but enables profiling. Servers never
-// enable profiling, because it weakens gVisor's protection.
+// gVisor's kernel. The sandbox has the server's settings, but with profiling. Servers
+// never enable profiling, because profiling weakens gVisor's protection.
 func (b *bench) profile(ctx context.Context, file string) error {
 	image, err := findImage(b.warmData)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progress shows which measurement is running.
+// progress prints which measurement is running.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -26,8 +26,8 @@ func (p progress) step(name string) {
 	fmt.Fprintf(p.w, "==> %s\n", name)
 }
 
-// rounds returns a function that shows the progress of a step. Call it at the
-// beginning of each round.
+// rounds returns a function that prints the progress of a step. The caller calls this
+// function at the beginning of each round.
 func (p progress) rounds(name string, total int) func(round int) {
 	return func(round int) {
 		switch {

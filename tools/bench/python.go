@@ -12,13 +12,14 @@ const hostInterpreter = "/usr/bin/python3"
 // python is a Python interpreter that runs outside a sandbox.
 type python struct {
 	path string
-	// label is the name of the interpreter with its version, for the report.
+	// label is the name and the version of the interpreter. The report contains this
+	// label.
 	label string
 }
 
-// findPython returns the interpreter that the program at path starts. This program
-// may be a wrapper, which would make each start slower. So findPython asks the
-// interpreter for the path of its own executable.
+// findPython returns the interpreter that the program at path starts. The program may
+// be a wrapper script, which makes each start slower. So findPython asks the
+// interpreter for the path of the interpreter's executable.
 func findPython(ctx context.Context, owner, path string) (python, error) {
 	out, err := python{path: path}.output(ctx, "import platform, sys; print(sys.executable); print(platform.python_version())")
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// submitters is the number of clients that submit asynchronous runs at the same time.
+// submitters is the number of clients that start asynchronous runs at the same time.
 const submitters = 64
 
-// recordPage is the path of the latest 50 runs.
+// recordPage is the path of the list of the latest 50 runs.
 const recordPage = "/api/v1/executions?limit=50"
 
-// measureRecords measures how fast a server accepts asynchronous runs, and how fast it
-// lists runs when there are many records.
+// measureRecords measures how fast a server accepts asynchronous runs. It also measures
+// how fast the server lists runs if there are many records.
 func (b *bench) measureRecords(ctx context.Context) error {
 	data := filepath.Join(filepath.Dir(b.warmData), "records")
 	image, err := findImage(b.warmData)
@@ -30,8 +30,8 @@ func (b *bench) measureRecords(ctx context.Context) error {
 		return err
 	}
 	var tenant *account
-	// The server starts one run at a time, so that most of the processor time is left
-	// for the submissions.
+	// Let the server run only one program at a time. Then most of the processor time is
+	// left for accepting new runs.
 	flags := []string{"--warm=1", "--warm-node=0", "--max-running=1", "--max-async-per-user=1000000"}
 	if err := b.serve(ctx, data, flags, func(s *server) (err error) {
 		if tenant, err = s.register(ctx); err != nil {
@@ -50,7 +50,7 @@ func (b *bench) measureRecords(ctx context.Context) error {
 		return err
 	}
 	b.results.records = b.plan.records
-	// This server runs no queued run, because no sandbox may run.
+	// This server executes none of the queued runs, because it may run no sandboxes.
 	return b.serve(ctx, data, append(coldFlags(), "--max-running=1"), func(s *server) error {
 		again := &account{api: s.api, id: tenant.id, key: tenant.key}
 		n := b.plan.latencyRounds
@@ -60,13 +60,13 @@ func (b *bench) measureRecords(ctx context.Context) error {
 	})
 }
 
-// submit submits the usual program as an asynchronous run.
+// submit starts an asynchronous run of the usual program, print(42).
 func (a *account) submit(ctx context.Context) (time.Duration, error) {
 	return a.callWith(ctx, http.Header{"Prefer": {"respond-async"}}, http.MethodPost, "/api/v1/execute", map[string]any{"code": program}, http.StatusAccepted, nil)
 }
 
 // fillRecords adds n records of ended runs to the database of a stopped server. One of
-// every hundred thousand records has the label "rare".
+// every 100,000 records has the label "rare".
 func fillRecords(ctx context.Context, data string, tenant *account, n int) (err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(data, "pyth-on.db"))
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// report holds the data for the report of a benchmark run.
+// report contains the data for the report about a benchmark run.
 type report struct {
 	Machine machine
-	// Quick is true if the benchmark made only a few short measurements.
+	// Quick is true if the benchmark made only a few short measurements (flag -quick).
 	Quick    bool
 	Duration time.Duration
-	// Python is the label of the reference interpreter.
+	// Python is the name and the version of the reference interpreter.
 	Python  string
 	Rows    []row
 	Missing []absence
@@ -25,7 +25,8 @@ type report struct {
 //go:embed benchmarks.md.tmpl
 var page string
 
-// markdown writes docs/benchmarks.md: the table of figures with explanations.
+// markdown writes the page docs/benchmarks.md, which contains the table of figures and
+// explanations.
 func (r report) markdown(w io.Writer) error {
 	t, err := template.New("page").Parse(page)
 	if err != nil {
@@ -37,8 +38,8 @@ func (r report) markdown(w io.Writer) error {
 func (r report) table(w io.Writer, colours bool) error {
 	text := r.Table()
 	if colours {
-		// Add colours after aligning the columns, because colours change the lengths
-		// of texts.
+		// First align the columns and then add the colours, because colours change the
+		// lengths of texts.
 		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
 	}
 	for _, m := range r.Missing {
@@ -51,8 +52,8 @@ func (r report) table(w io.Writer, colours bool) error {
 	return err
 }
 
-// Table returns the figures as a Markdown table with aligned columns, which is also
-// readable as plain text.
+// Table returns the figures as a Markdown table. The columns are aligned, so the table
+// is also readable as plain text.
 func (r report) Table() string {
 	cells := make([][]string, 0, 1+len(r.Rows))
 	cells = append(cells, []string{"what", "figure", "compared with", "ratio", "goal", ""})
@@ -62,7 +63,7 @@ func (r report) Table() string {
 	return align(cells)
 }
 
-// cells returns the texts for the columns of the row.
+// cells returns the text for each column of the row.
 func (r row) cells() []string {
 	figure := r.series.unit.format(r.series.quantile(r.q)) + r.spread()
 	var reference, ratio, goal string
@@ -84,8 +85,9 @@ func (r row) cells() []string {
 	return []string{r.name, figure, reference, ratio, goal, r.verdict()}
 }
 
-// spread describes how much the values of the row differ. It shows their 10th and
-// 90th percentiles. If the figure is a 99th percentile, it shows the largest value.
+// spread describes how much the values of the row differ. It returns the 10th and the
+// 90th percentile. If the figure is a 99th percentile, it returns the largest value
+// instead.
 func (r row) spread() string {
 	all := r.series.values()
 	format := r.series.unit.format
@@ -99,7 +101,8 @@ func (r row) spread() string {
 	}
 }
 
-// align returns a Markdown table with aligned columns. cells[0] is the header.
+// align returns a Markdown table with aligned columns. cells[0] is the header of the
+// table.
 func align(cells [][]string) string {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {

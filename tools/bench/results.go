@@ -1,7 +1,7 @@
 package main
 
-// results holds the series of all measurements. A subject that is compared with
-// several other subjects has one series for each comparison.
+// results contains the series of all measurements. If the report compares a subject
+// with several other subjects, the subject has a separate series for each comparison.
 type results struct {
 	bare, embedded, bubblewrap              *series
 	runscDirectory, runscImage              *series
@@ -19,32 +19,35 @@ type results struct {
 	dispatchedLine, onWarmWorker            *series
 	installed, installedAgain               *series
 	bareBesideNumPy, numPy, numPyAhead      *series
-	// auditEntries is the number of entries in the log that auditMany measures.
+	// auditEntries is the number of entries in the audit log that auditMany measures.
 	auditEntries                   int
 	inside, outside                kernelTimes
 	eightClients, eightBubblewraps *series
 	dify, newTenants               *series
 	parallelRunsc                  []*series
 	open                           []*openRate
-	// The field "submitted" is the time until an asynchronous run is accepted. The
-	// field "submissions" is the number of runs that a server accepts per second.
-	// recordPage and rareRecords are the times for pages of a list of runs.
+	// The field "submitted" contains the times until the server accepts an asynchronous
+	// run. The field "submissions" contains the numbers of runs that a server accepts
+	// per second. recordPage and rareRecords contain the times of requests for pages of
+	// a list of runs.
 	submitted, submissions  *series
 	recordPage, rareRecords *series
 	// records is the number of runs in the list that recordPage measures.
 	records int
-	// sessions is the number of sessions of each of the following measurements.
+	// sessions is the number of sessions in each measurement below.
 	sessions int
-	// sessionsInTurn, sessionsStaggered and sessionsAtOnce are the times until the
-	// first answer of sessions. idleSession is the memory of a waiting session.
+	// sessionsInTurn, sessionsStaggered and sessionsAtOnce contain the times until a
+	// session returns its first answer. idleSession contains the memory of a waiting
+	// session.
 	sessionsInTurn, sessionsStaggered *series
 	sessionsAtOnce, idleSession       *series
 }
 
-// openRate holds the latencies of requests that arrive at a constant rate. The rate
-// is in requests per second.
+// openRate contains the latencies of requests that arrive at a constant rate. The field
+// "rate" is the number of requests per second.
 type openRate struct {
-	// share is the arrival rate divided by the sustainable rate.
+	// share is the arrival rate divided by the sustainable rate. The sustainable rate
+	// is the rate while all clients are busy.
 	share float64
 	rate  float64
 	*series
@@ -113,8 +116,8 @@ func newResults(reference, embedded python) *results {
 	}
 }
 
-// fastestRunsc returns the series of parallel runsc commands with the highest rate,
-// or nil.
+// fastestRunsc returns the series of parallel runsc commands that has the highest rate,
+// or nil if there is no series.
 func (r *results) fastestRunsc() *series {
 	var fastest *series
 	for _, s := range r.parallelRunsc {
@@ -126,9 +129,9 @@ func (r *results) fastestRunsc() *series {
 }
 
 // difySandbox returns the rate of dify-sandbox with 8 clients. If the benchmark did not
-// measure dify-sandbox, the rate is an estimate: a measurement of another machine,
-// scaled to this one. On the other machine, dify-sandbox did 64 runs per second on two
-// cores, and a start of python3 took 10 ms.
+// measure dify-sandbox, it estimates the rate from a measurement on another machine. On
+// that machine, dify-sandbox executed 64 runs per second on two cores, and a start of
+// python3 took 10 ms.
 func (r *results) difySandbox(cores int) *series {
 	if !r.dify.empty() {
 		return r.dify
@@ -140,10 +143,10 @@ func (r *results) difySandbox(cores int) *series {
 	return &series{name: "dify-sandbox, estimated", unit: perSecond, rounds: [][]float64{{estimate}}}
 }
 
-// absence is a measurement that this machine does not support, with the reason.
+// absence is a measurement that this machine does not support. It contains the reason.
 type absence struct{ Name, Reason string }
 
-// The method "missing" returns the measurements that this machine does not support.
+// The method "missing" returns all measurements that this machine does not support.
 func (r *results) missing() []absence {
 	var all []absence
 	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {

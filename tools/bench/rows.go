@@ -7,22 +7,22 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// row is a row of the report's table.
+// row is a row of the table in the report.
 type row struct {
 	name string
-	// series holds the measured values. The figure in the row is the quantile q of
-	// these values.
+	// series contains the measured values. The row shows the quantile q of these
+	// values. This quantile is the figure of the row.
 	series *series
 	q      float64
-	// reference is the series with whose median the row compares its figure. It may
-	// be nil.
+	// reference is another series, or nil. The row compares its figure with the median
+	// of this series.
 	reference *series
 	goal      goal
 }
 
 // goal is a limit for a row of the table. If ofFigure is true, the goal limits the
-// figure of the row. Otherwise the goal limits the ratio of the figure to the
-// reference. sign is "≤", "≥", or "" for no goal.
+// figure of the row. Otherwise it limits the figure divided by the reference. The field
+// "sign" is "≤" or "≥", or "" if there is no goal.
 type goal struct {
 	sign     string
 	limit    float64
@@ -46,8 +46,8 @@ const (
 	p99    = 0.99
 )
 
-// rows returns the rows of the report's table. To add a row, measure a series and
-// add a line here.
+// rows returns the rows of the table in the report. To add a row, measure a series and
+// add a line to this function.
 func (r *results) rows(cores int) []row {
 	speed := []row{
 		{"`python3 -c 'print(42)'`, bare", r.bare, median, nil, goal{}},
@@ -126,7 +126,7 @@ func (r *results) rows(cores int) []row {
 	return withMeasurements(slices.Concat(speed, arriving, other))
 }
 
-// withMeasurements removes rows without measured values.
+// withMeasurements removes the rows that have no measured values.
 func withMeasurements(rows []row) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return r.series.empty() })
 }
@@ -134,8 +134,8 @@ func withMeasurements(rows []row) []row {
 // hasReference reports whether the row has a reference with measured values.
 func (r row) hasReference() bool { return !r.reference.empty() }
 
-// verdict returns "met" or "missed", or "" if the row has no goal or no reference
-// for it.
+// verdict returns whether the row meets its goal: "met" or "missed". It returns "" if
+// the row has no goal, or if the reference for the goal has no values.
 func (r row) verdict() string {
 	v := r.series.quantile(r.q)
 	switch {

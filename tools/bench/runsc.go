@@ -15,14 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These directories for runsc are relative to the directory of the benchmark.
+// The paths of these directories for runsc are relative to the directory of the
+// benchmark.
 const (
 	stateDir   = "runsc"
 	bundlesDir = "bundles"
 )
 
-// runsc creates commands that run a program with gVisor's command line, runsc.
-// binary is the executable of sandboxes, which a server has unpacked.
+// runsc creates commands that run a program with runsc, the command line of gVisor. The
+// field "binary" is the path of the executable for sandboxes, which a server has
+// unpacked.
 type runsc struct {
 	binary string
 	dir    string
@@ -30,16 +32,17 @@ type runsc struct {
 }
 
 // releaseState unmounts the network namespaces that gVisor has left in its state
-// directory, so that the directory can be removed. There can be several namespaces,
-// because several file servers that start at the same time may each mount a namespace.
+// directory. Otherwise the directory could not be removed. There can be several
+// namespaces, because gVisor processes that start at the same time may each mount a
+// namespace.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
 	}
 }
 
-// directory returns a command whose root file system is a directory, as in most
-// bundles. gVisor accesses its files in the default way.
+// directory returns a command that runs a bundle whose root file system is a directory,
+// as in most bundles. gVisor accesses the files in its default way.
 func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
 		spec["root"] = map[string]any{"path": rootfs, "readonly": true}
@@ -47,7 +50,8 @@ func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	return r.command(bundle), err
 }
 
-// image returns a command that uses the server's image with the server's settings.
+// image returns a command that runs a bundle with the server's image as the root file
+// system. gVisor accesses the files with the server's settings.
 func (r runsc) image(ctx context.Context, image string) (command, error) {
 	bundle, err := r.bundle(ctx, "image", func(spec map[string]any) {
 		spec["annotations"] = map[string]any{
@@ -58,8 +62,8 @@ func (r runsc) image(ctx context.Context, image string) (command, error) {
 	return r.command(bundle, "--directfs=false"), err
 }
 
-// bundle writes an OCI bundle and returns its directory. gVisor generates the spec,
-// and the given function changes it.
+// bundle writes an OCI bundle and returns its directory. gVisor generates the spec of
+// the bundle. Then the function "change" changes the spec.
 func (r runsc) bundle(ctx context.Context, name string, change func(spec map[string]any)) (string, error) {
 	dir := filepath.Join(r.dir, bundlesDir, name)
 	if err := os.MkdirAll(filepath.Join(dir, "rootfs"), 0o755); err != nil {
@@ -84,7 +88,7 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
 }
 
-// command returns a command that runs a bundle. It uses the server's settings that
+// command returns a command that runs a bundle. It uses the settings of the server that
 // affect the time: the platform, no network, and no overlay for written files.
 func (r runsc) command(bundle string, flags ...string) command {
 	return command{path: r.binary, args: func() []string {
@@ -92,8 +96,8 @@ func (r runsc) command(bundle string, flags ...string) command {
 			"runsc", "--root=" + filepath.Join(r.dir, stateDir),
 			"--platform=systrap", "--network=none", "--overlay2=none", "--ignore-cgroups",
 			"--rootless=" + strconv.FormatBool(os.Geteuid() != 0),
-			// The Go module of gVisor does not contain the sidecar binaries, so use this
-			// fallback.
+			// The Go module of gVisor does not contain the sidecar binaries. So use the
+			// embedded fallback.
 			"--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK",
 		}
 		args = append(args, flags...)

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// measureNumPy builds a custom image with NumPy from Debian packages. It measures
-// runs in sandboxes with preloaded NumPy, and runs that import NumPy.
+// measureNumPy builds a custom image that contains NumPy from Debian packages. It
+// measures two kinds of runs: in sandboxes that have already imported NumPy, and in
+// sandboxes without this import.
 func (b *bench) measureNumPy(ctx context.Context) error {
 	b.progress.step("Building an image with NumPy")
 	file := filepath.Join(filepath.Dir(b.warmData), "numpy.tar")
@@ -34,7 +35,7 @@ func (b *bench) measureNumPy(ctx context.Context) error {
 	})
 }
 
-// runNumPy returns an operation that computes the answer with NumPy in the given
+// runNumPy returns an operation that computes the answer with NumPy in the given custom
 // image.
 func (a *account) runNumPy(runtime string) operation {
 	return func(ctx context.Context) (time.Duration, error) {

@@ -12,10 +12,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// secretsOfATenant is the number of secrets that each run of the tenant receives.
+// secretsOfATenant is the number of secrets that each run of a tenant with secrets
+// receives.
 const secretsOfATenant = 20
 
-// registerWithSecrets creates an account with secretsOfATenant secrets.
+// registerWithSecrets creates an account and stores secrets in this account. The number
+// of secrets is secretsOfATenant.
 func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	tenant, err := a.register(ctx)
 	if err != nil {
@@ -31,8 +33,8 @@ func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	return tenant, nil
 }
 
-// redaction returns an operation that redacts 200 secrets in 1 MB of log output. The
-// time includes the creation of the redactor.
+// redaction returns an operation that searches 1 MB of log output for 200 secrets and
+// replaces them. The measured time includes the creation of the redactor.
 func redaction() operation {
 	secrets := make([]pyth.SecretValue, 200)
 	for i := range secrets {

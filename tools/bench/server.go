@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// These time-outs for starting and stopping a server are much longer than usually
-// needed.
+// These are the time-outs for starting and stopping a server. They are much longer than
+// a server usually needs.
 const (
 	startTimeout = 2 * time.Minute
 	stopTimeout  = 30 * time.Second
@@ -38,9 +38,9 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// With Setpgid, only the benchmark receives signals of the terminal. The
-	// benchmark then stops the server. With Pdeathsig, the kernel kills the server
-	// if the benchmark is killed.
+	// Setpgid puts the server into its own process group. So a signal of the terminal
+	// reaches only the benchmark, which then stops the server. With Pdeathsig, the
+	// kernel kills the server if the benchmark is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	}
 }
 
-// The method "stop" ends the server and waits until its process has ended.
+// The method "stop" stops the server and waits until the server's process has ended.
 func (s *server) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	if err := <-s.exited; err != nil {
@@ -68,8 +68,8 @@ func (s *server) stop() error {
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
-// serverLog receives the server's log and keeps its last lines. When the server is
-// ready, serverLog sends the server's URL.
+// serverLog receives the log of the server and keeps the last lines. When the log says
+// that the server is ready, serverLog sends the URL of the server to a channel.
 type serverLog struct {
 	url chan string
 
@@ -78,7 +78,8 @@ type serverLog struct {
 	last    []string
 }
 
-// keptLines is the number of log lines to keep. They show why a server failed.
+// keptLines is the number of log lines to keep. If a server fails, the error message
+// contains these lines.
 const keptLines = 10
 
 func (l *serverLog) Write(p []byte) (int, error) {

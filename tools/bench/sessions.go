@@ -13,16 +13,19 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// sessionsAtOnce is the number of sessions in each measurement of ComputeSDK: one
-// after the other, one each 200 ms, and all at once.
+// sessionsAtOnce is the number of sessions in each of three measurements. In the first,
+// the sessions start one after the other. In the second, a session starts every 200 ms.
+// In the third, all sessions start at once. The measurements follow the benchmarks of
+// ComputeSDK.
 const sessionsAtOnce = 100
 
-// staggerInterval is the time between two sessions of the staggered measurement.
+// staggerInterval is the time between the starts of two sessions in the staggered
+// measurement.
 const staggerInterval = 200 * time.Millisecond
 
-// measureSessions measures the time from the request for a session until the answer
-// of its first command. ComputeSDK's benchmarks call it "time to interactive".
-// measureSessions also measures the memory of sessions that wait.
+// measureSessions measures the time from the request for a session until the answer of
+// its first run. ComputeSDK's benchmarks call this time "time to interactive".
+// measureSessions also measures the memory of idle sessions.
 func (b *bench) measureSessions(ctx context.Context) error {
 	number := strconv.Itoa(sessionsAtOnce)
 	flags := []string{
@@ -56,8 +59,8 @@ func (b *bench) measureSessions(ctx context.Context) error {
 	})
 }
 
-// sessionBurst creates all sessions at once, runs a command in each of them, and
-// measures the memory of the sandboxes that hold them. Then it closes the sessions.
+// sessionBurst creates all sessions at once and runs a command in each session. It
+// measures the memory of the sandboxes of these sessions. Then it closes the sessions.
 func (b *bench) sessionBurst(ctx context.Context, s *server, tenant *account) error {
 	var (
 		mu     sync.Mutex
@@ -104,8 +107,8 @@ func (b *bench) sessionBurst(ctx context.Context, s *server, tenant *account) er
 	return group.Wait()
 }
 
-// openSession creates a session and runs the usual program in it. It returns the ID
-// of the session, and the time until the answer of the run.
+// openSession creates a session and runs the usual program, print(42), in this session.
+// It returns the ID of the session, and the time until the answer of the run.
 func (a *account) openSession(ctx context.Context) (string, time.Duration, error) {
 	var session struct{ ID string }
 	created, err := a.call(ctx, http.MethodPost, "/api/v1/sessions", map[string]any{"language": "python"}, http.StatusCreated, &session)
@@ -124,8 +127,8 @@ func (a *account) closeSession(ctx context.Context, id string) error {
 	return err
 }
 
-// runInSession creates a session, runs the usual program in it and closes the session.
-// The duration is the time until the answer of the run.
+// runInSession creates a session, runs the usual program, print(42), and closes the
+// session. It returns the time until the answer of the run.
 func (a *account) runInSession(ctx context.Context) (time.Duration, error) {
 	id, took, err := a.openSession(ctx)
 	if id == "" {

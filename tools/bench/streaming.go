@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// ticks is a Python program that prints the time in nanoseconds, once per line.
+// ticks is a Python program that prints the current time several times, one time per
+// line. The unit is nanoseconds.
 const ticks = `
 import sys, time
 for _ in range(int(sys.argv[1])):
@@ -23,9 +24,9 @@ for _ in range(int(sys.argv[1])):
 
 const tickCount = 40
 
-// streamTicks runs ticks with streaming. For each line, it returns the seconds between
-// the program's print call and the moment when the client has read the line. The
-// sandbox and the client use the same clock.
+// streamTicks runs the program ticks with a stream of events. For each line, it returns
+// the time in seconds from the program's print call until the client has read the line.
+// The sandbox and the client use the same clock.
 func (a *account) streamTicks(ctx context.Context) ([]float64, error) {
 	body, err := json.Marshal(map[string]any{"code": ticks, "args": []string{strconv.Itoa(tickCount)}})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// registerAll creates n accounts and returns them in a channel.
+// registerAll creates n accounts. It returns a channel that contains these accounts.
 func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	accounts := make(chan *account, n)
 	group, ctx := errgroup.WithContext(ctx)
@@ -26,7 +26,7 @@ func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	return accounts, group.Wait()
 }
 
-// runOnce takes n accounts from the channel and runs one program for each. It
+// runOnce takes n accounts from the channel and runs one program for each account. It
 // returns the number of runs per second.
 func runOnce(ctx context.Context, accounts chan *account, n int) ([]float64, error) {
 	var taken atomic.Int64

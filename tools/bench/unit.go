@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// unit is the unit of the values in a series.
+// unit is the unit of measurement of the values in a series.
 type unit int
 
 const (
@@ -15,7 +15,7 @@ const (
 	share
 )
 
-// format returns a value with its unit and three significant digits.
+// format returns the value as text with three significant digits and the unit.
 func (u unit) format(v float64) string {
 	switch {
 	case math.IsInf(v, 1):
@@ -35,8 +35,8 @@ func (u unit) format(v float64) string {
 	}
 }
 
-// formatDigits returns a number with at least three significant digits and at most
-// four decimal places. It uses no exponent.
+// formatDigits returns a number as text with at least three significant digits and at
+// most four decimal places. The text contains no exponent.
 func formatDigits(v float64) string {
 	decimals := 2
 	if magnitude := math.Abs(v); magnitude > 0 {

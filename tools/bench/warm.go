@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// clients is the number of parallel clients in the measurements under load.
+// clients is the number of clients that send requests at the same time in measurements
+// under load.
 const clients = 8
 
-// measureWarmServer measures a server with the default settings, but without warm
-// sandboxes for Node.
+// measureWarmServer measures a server with the default settings. The only difference is
+// that the server has no warm sandboxes for Node.
 func (b *bench) measureWarmServer(ctx context.Context) error {
 	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(s *server) error {
 		tenant, err := s.register(ctx)
@@ -35,8 +36,8 @@ func (b *bench) measureWarmServer(ctx context.Context) error {
 	})
 }
 
-// waitingSandboxes measures the memory of warm sandboxes, which have not run a
-// program yet.
+// waitingSandboxes measures the memory of warm sandboxes. These sandboxes have not yet
+// run a program.
 func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	b.progress.step("Memory of waiting sandboxes")
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
@@ -63,8 +64,8 @@ func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	return nil
 }
 
-// The method "latency" measures the latency of one client, and compares it with
-// commands outside a server.
+// The method "latency" measures the latency for one client. It compares this latency
+// with commands that run without a server.
 func (b *bench) latency(ctx context.Context, tenant *account) error {
 	n := b.plan.latencyRounds
 	return alternate(ctx, n, b.progress.rounds("Latency", n),
@@ -86,8 +87,8 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 }
 
 func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
-	// Discard the result of the first load. During this load, the pool of sandboxes
-	// still adapts its size.
+	// Discard the result of the first measurement under load, because the pool of
+	// sandboxes still adapts its size.
 	if _, err := withRest(closedLoop(clients, time.Second, tenant.runAnswer))(ctx); err != nil {
 		return err
 	}
@@ -115,8 +116,8 @@ func (b *bench) manyTenants(ctx context.Context, s *server) error {
 	return alternate(ctx, n, b.progress.rounds("Every run from a new tenant", n), subjects...)
 }
 
-// constantRates measures latency at constant rates of requests, which are fractions
-// of the sustainable rate.
+// constantRates measures the latency at several constant rates of requests. Each rate
+// is a fraction of the sustainable rate.
 func (b *bench) constantRates(ctx context.Context, tenant *account) error {
 	most := b.results.eightClients.quantile(median)
 	subjects := make([]subject, 0, len(b.results.open))

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// archiveFiles returns the files of the tar file, with the names that they have in
-// the repository.
+// archiveFiles returns the files in the tar file of a release. The keys are names in
+// the tar file, and the values are names in the repository.
 func archiveFiles() map[string]string {
 	return map[string]string{
 		"pyth-on":         "bin/pyth-on",
@@ -27,7 +27,8 @@ func archiveFiles() map[string]string {
 	}
 }
 
-// writeArchive writes the binary and its documents to a tar file.
+// writeArchive writes the tar file of a release, which contains the binary and the
+// documents.
 func (r *release) writeArchive(to string) error {
 	return createGzip(to, func(w *archive) error {
 		names := archiveFiles()
@@ -40,7 +41,8 @@ func (r *release) writeArchive(to string) error {
 	}, r.Time)
 }
 
-// archive writes tar files that depend only on the contents of their files.
+// archive writes tar files. The bytes of a tar file depend only on the contents of the
+// files, so releases are reproducible.
 type archive struct {
 	*tar.Writer
 
@@ -72,8 +74,8 @@ func (a *archive) addBytes(name string, content []byte) error {
 	return err
 }
 
-// header returns the header of a file of root. Only the executable bit of the mode has
-// an effect, because git stores no other bit.
+// header returns the tar header of a file that belongs to root. It uses only the
+// executable bit of the mode, because git stores no other bit.
 func (a *archive) header(name string, mode fs.FileMode, size int64) *tar.Header {
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: a.at, Format: tar.FormatPAX}
 	if mode&0o100 != 0 {

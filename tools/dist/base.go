@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// baseFiles are files of the image's base that the layer of the server extends.
+// baseFiles contains files of the base layer of the container image. The layer with the
+// server extends these files.
 type baseFiles struct {
 	passwd, group []byte
-	// certificates are the certificates of the package ca-certificates, in the order
-	// of their names.
+	// certificates contains the certificates of the package ca-certificates, sorted by
+	// file name.
 	certificates []byte
 }
 

@@ -9,15 +9,17 @@ import (
 	"strings"
 )
 
-// chartFolder is the folder of the Helm chart in the repository.
+// chartFolder is the folder in the repository that contains the Helm chart.
 const chartFolder = "deploy/helm/pyth-on"
 
-// writeChart writes the Helm chart with the version of the release. The command
-// `helm package` would write the current time to the archive.
+// writeChart writes the archive of the Helm chart with the version of the release. It
+// does not use `helm package`, because this command writes the current time to the
+// archive.
 func (r *release) writeChart(to string) error {
 	root := r.path(chartFolder)
 	return createGzip(to, func(w *archive) error {
-		// WalkDir visits files in the order of their names.
+		// The archive is reproducible, because WalkDir visits the files in the order of
+		// their names.
 		return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
@@ -40,7 +42,7 @@ func (r *release) writeChart(to string) error {
 	}, r.Time)
 }
 
-// withVersion returns the content of Chart.yaml with the version of the release.
+// withVersion returns the content of Chart.yaml with the version of the release in it.
 func withVersion(chart []byte, version string) ([]byte, error) {
 	for _, field := range [][2]string{
 		{"version: 0.0.0\n", "version: " + version + "\n"},
@@ -54,5 +56,6 @@ func withVersion(chart []byte, version string) ([]byte, error) {
 	return chart, nil
 }
 
-// imageTag returns the tag of the container image. Tags cannot contain "+".
+// imageTag returns the tag of the container image. It replaces "+" in the version,
+// because a tag cannot contain this character.
 func imageTag(version string) string { return strings.ReplaceAll(version, "+", "-") }

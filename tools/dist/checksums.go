@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// writeChecksums writes the SHA-256 of all files in dir, in the format of
-// sha256sum(1). It leaves out the file itself and hidden files.
+// writeChecksums writes a file with the SHA-256 checksums of all files in dir. The file
+// has the format of sha256sum(1). It does not contain hidden files and the file itself.
 func writeChecksums(dir, to string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

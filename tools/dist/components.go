@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// executables are the files whose modules the list of components contains. The first
-// file, the binary of the server, embeds the other three files.
+// executables returns the files whose Go modules are in the list of components. The
+// first file is the binary of the server, which embeds the other three files.
 func executables() []string {
 	return []string{
 		"bin/pyth-on",
@@ -23,7 +23,7 @@ func executables() []string {
 	}
 }
 
-// document is a list of components in the format CycloneDX 1.6.
+// document is the list of components of a release. The format is CycloneDX 1.6.
 type document struct {
 	Format       string      `json:"bomFormat"`
 	SpecVersion  string      `json:"specVersion"`
@@ -51,8 +51,8 @@ type hash struct {
 	Content   string `json:"content"`
 }
 
-// writeComponents writes the list of the Go modules in the binary, with the Go
-// standard library and Python.
+// writeComponents writes the list of components of a release. The list contains the Go
+// modules in the binary, the Go standard library and Python.
 func (r *release) writeComponents(to string) error {
 	found := make(map[string]component)
 	for _, name := range executables() {
@@ -75,7 +75,8 @@ func (r *release) writeComponents(to string) error {
 	}
 	d := document{
 		Format: "CycloneDX", SpecVersion: "1.6", Version: 1,
-		// The serial number depends only on the binary.
+		// Compute the serial number from the binary, so that the same binary always has
+		// the same serial number.
 		SerialNumber: uuid.NewHash(sha256.New(), uuid.NameSpaceURL, sum, 8).URN(),
 		Metadata: metadata{
 			Timestamp: r.Time.Format("2006-01-02T15:04:05Z"),
@@ -96,8 +97,8 @@ func (r *release) writeComponents(to string) error {
 	})
 }
 
-// module returns the component of a module. If the module is replaced, it returns
-// the replacement.
+// module returns the component for a Go module. If go.mod replaces the module, it
+// returns the component for the replacement.
 func module(m *debug.Module) component {
 	if m.Replace != nil {
 		m = m.Replace
@@ -109,8 +110,8 @@ func golang(path, version string) component {
 	return component{Type: "library", Name: path, Version: version, URL: "pkg:golang/" + path + "@" + version}
 }
 
-// python returns the component of the embedded Python. The version of its module has
-// the form v0.0.0-3.14.6-20260610-1.
+// python returns the component for the embedded Python. The Go module with Python has a
+// version of the form v0.0.0-3.14.6-20260610-1.
 func python(version string) component {
 	_, rest, _ := strings.Cut(version, "-")
 	number, _, _ := strings.Cut(rest, "-")

@@ -9,7 +9,7 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 )
 
-// writeDeb writes the Debian package.
+// writeDeb writes the Debian package of a release.
 func (r *release) writeDeb(to string) error {
 	file := func(from, at string, mode os.FileMode) *files.Content {
 		return &files.Content{Source: r.path(from), Destination: at, FileInfo: &files.ContentFileInfo{Mode: mode, MTime: r.Time}}
@@ -23,7 +23,8 @@ func (r *release) writeDeb(to string) error {
 		Description: "API server that runs untrusted programs in sandboxes\nPyth-On runs Python, JavaScript and TypeScript in gVisor sandboxes.\nClients use a REST API. The server needs no Docker, no KVM and no root.",
 		Homepage:    "https://github.com/pyth-on/pyth-on", License: "Apache-2.0",
 		Overridables: nfpm.Overridables{
-			// Sandboxes contain the C library, the shell and the tools of this machine.
+			// The package depends on the C library, the shell and common tools, because
+			// the server copies them from the machine into sandboxes.
 			Depends:    []string{"adduser", "libc6", "libgcc-s1", "libstdc++6", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"},
 			Recommends: []string{"bash", "ca-certificates", "diffutils", "hostname", "ncurses-base", "procps"},
 			Contents: files.Contents{

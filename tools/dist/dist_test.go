@@ -32,7 +32,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// testRelease returns a release of this repository whose binary is a short text.
+// testRelease returns a release of this repository. Its binary is not a real binary,
+// but a short text.
 func testRelease(t *testing.T) *release {
 	t.Helper()
 	dir := t.TempDir()
@@ -58,7 +59,7 @@ func testRelease(t *testing.T) *release {
 	return &release{Version: "1.2.3+4.gab86c5c8", Commit: "ab86c5c8", Time: time.Unix(1_790_000_000, 0).UTC(), Repository: dir}
 }
 
-// testBase returns the path of a small root file system.
+// testBase creates a small root file system as a tar file and returns its path.
 func testBase(t *testing.T) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -18,11 +18,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// imageUID is the user and group ID of the server in the container image.
+// imageUID is the user ID and the group ID of the server in the container image.
 const imageUID = 10001
 
-// basePackages are the Debian packages of the container image. Sandboxes contain
-// their libraries and tools.
+// basePackages lists the Debian packages in the container image. Sandboxes contain the
+// libraries and tools of these packages.
 func basePackages() string {
 	return "bash,bsdextrautils,ca-certificates,diffutils,hostname,libatomic1,libc-bin,libc6,libcrypt1,libexpat1,libgcc-s1,libstdc++6,mawk,ncurses-base,ncurses-bin,procps,util-linux,zlib1g"
 }
@@ -37,8 +37,8 @@ func (r *release) buildBase(to, suite string) error {
 	return nil
 }
 
-// writeImage writes the container image as an OCI image layout in a tar file. The
-// image has one layer with Debian and one with the server.
+// writeImage writes the container image to a tar file, in the format "OCI image
+// layout". The image has two layers: one with Debian and one with the server.
 func (r *release) writeImage(base, to string) (err error) {
 	dir, err := os.MkdirTemp(filepath.Dir(to), ".image-")
 	if err != nil {
@@ -113,8 +113,8 @@ func (r *release) imageConfig(image v1.Image) *v1.ConfigFile {
 	return file
 }
 
-// addServer adds the server, its user and its directory. No maintainer script of
-// a Debian package has run, so addServer also makes the list of certificates.
+// addServer adds the server, its user and its directory to the image. It also creates
+// the list of certificates, because no maintainer script of a Debian package has run.
 func (r *release) addServer(w *archive, base string) error {
 	found, err := readBase(base)
 	if err != nil {

@@ -1,8 +1,9 @@
-// Command dist makes the files of a release from the binary of `make build`: a tar
-// file, a Debian package, a container image, a Helm chart, a list of components
-// (SBOM) and checksums.
+// Command dist makes the files of a release from the binary that `make build` has
+// built. These files are a tar file, a Debian package, a container image, a Helm chart,
+// a list of components (SBOM) and checksums.
 //
-// The same commit and the same Debian packages give the same bytes.
+// From the same commit and the same Debian packages, the command always makes the same
+// bytes.
 package main
 
 import (
@@ -75,18 +76,18 @@ func run(args []string) error {
 	return nil
 }
 
-// The function "say" prints a line about the progress.
+// The function "say" prints a line about the progress of the command.
 func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) }
 
-// release contains what all files of a release have in common.
+// release contains the data that all files of a release need.
 type release struct {
-	// Version is a semantic version, which is also a version for Debian.
+	// Version is a semantic version that is also a valid version of a Debian package.
 	Version string
-	// Commit is the hash of the commit, and Time is the time of the commit. All files
-	// get this time.
+	// Commit is the hash of the commit. Time is the time of the commit, and all files
+	// in the release get this modification time.
 	Commit string
 	Time   time.Time
-	// Repository is the directory of the repository.
+	// Repository is the path of the repository.
 	Repository string
 }
 

@@ -8,9 +8,9 @@ import (
 
 var described = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)(?:-(\d+)-g([0-9a-f]+))?(-dirty)?$`)
 
-// version returns the semantic version for an output of git describe:
-// 1.2.3 for a tag, and 1.2.3+4.gHASH for the fourth commit after a tag. Without
-// a tag it contains the date of the commit. Debian and Helm order these versions
+// version converts the output of git describe to a semantic version. The result is
+// 1.2.3 for a tag, and 1.2.3+4.gHASH for the fourth commit after a tag. If there is no
+// tag, the version contains the date of the commit. Debian and Helm sort these versions
 // correctly.
 func version(describe, commit string, at time.Time) string {
 	if m := described.FindStringSubmatch(describe); m != nil {

@@ -1,5 +1,5 @@
 // Package prometheus_test checks the alert rules and the dashboard with the parsers of
-// Prometheus, and the alerts with its engine.
+// Prometheus. It also evaluates the alerts with the query engine of Prometheus.
 package prometheus_test
 
 import (
@@ -23,7 +23,7 @@ func deploy(path ...string) string {
 	return filepath.Join(append([]string{"..", "..", "deploy"}, path...)...)
 }
 
-// rules returns the expressions of the alerts by name.
+// rules returns the query of each alert, by the name of the alert.
 func rules(t *testing.T) map[string]string {
 	t.Helper()
 	groups, errs := rulefmt.ParseFile(deploy("prometheus", "alerts.yml"), false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
@@ -79,8 +79,8 @@ func TestDashboardQueriesAreValid(t *testing.T) {
 	}
 }
 
-// TestAlertsFire evaluates each alert with two kinds of series: with the first kind the
-// alert must fire, and with the second kind it must not.
+// TestAlertsFire evaluates each alert with two sets of series. With the first set, the
+// alert must fire. With the second set, the alert must not fire.
 func TestAlertsFire(t *testing.T) {
 	const load = "load 1m\n"
 	tests := map[string]struct{ bad, good string }{
@@ -103,7 +103,8 @@ func TestAlertsFire(t *testing.T) {
 		"PythOnNoWorkers":          {`pyth_on_workers{state="ready"} 0x500`, `pyth_on_workers{state="ready"} 2x500` + "\n" + ` pyth_on_workers{state="stopping"} 0x500`},
 		"PythOnWorkerLost":         {`pyth_on_workers_lost_total 0+1x500`, `pyth_on_workers_lost_total 3x500`},
 	}
-	// The backup of the test was made at the time 0, so it is old after two days.
+	// In the series of this test, the last backup was made at the time 0. So this alert
+	// must fire after two days.
 	times := map[string]time.Duration{"PythOnBackupOld": 60 * time.Hour}
 	engine := promqltest.NewTestEngine(t, false, 0, 1_000_000)
 	all := rules(t)

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// publicPath is the path of the assets on the server.
+	// publicPath is the URL path under which the server serves the assets of the page.
 	publicPath = "/page/"
 	entry      = "src/main.tsx"
 )
 
-// output holds the files of the page by name.
+// output contains the files of the page. The keys are the names of the files.
 type output map[string][]byte
 
 // bundle returns the scripts and the style sheet of the page, and index.html with links
-// to them. Their names contain hashes of their contents, so browsers can store them
-// forever.
+// to these files. The names of the files contain hashes of their contents, so browsers
+// can cache the files forever.
 func bundle(source, modules string) (output, error) {
 	dir, err := filepath.Abs(source)
 	if err != nil {
@@ -58,8 +58,8 @@ func bundle(source, modules string) (output, error) {
 	return files, nil
 }
 
-// addDocuments adds index.html with links to the entry's files, and the other files of
-// the folder static.
+// addDocuments adds index.html and the other files of the folder static. index.html
+// links to the files of the entry point.
 func (o output) addDocuments(source, metafile string) error {
 	head, err := links(metafile)
 	if err != nil {
@@ -83,8 +83,8 @@ func (o output) addDocuments(source, metafile string) error {
 	return nil
 }
 
-// links returns the elements that load the style sheet, the script of the entry and the
-// chunks that the script imports statically.
+// links returns the HTML elements that load the style sheet and the script of the entry
+// point. It also returns elements for the chunks that the script imports statically.
 func links(metafile string) (string, error) {
 	var meta struct {
 		Outputs map[string]struct {
@@ -113,7 +113,7 @@ func links(metafile string) (string, error) {
 	return "", errors.New("the bundle has no entry")
 }
 
-// addLicenses adds a file with the licenses of all packages.
+// addLicenses adds a file with the licenses of all npm packages.
 func (o output) addLicenses(modules string, l *lockfile) error {
 	text := new(bytes.Buffer)
 	for _, p := range l.packages {
@@ -134,8 +134,8 @@ func (o output) addLicenses(modules string, l *lockfile) error {
 	return nil
 }
 
-// write replaces the files in dir. All files are compressed, because nearly all clients
-// accept gzip.
+// write replaces the files in dir. It compresses all files with gzip, because nearly
+// all clients accept gzip.
 func (o output) write(dir string) error {
 	old, err := filepath.Glob(filepath.Join(dir, "*.gz"))
 	if err != nil {

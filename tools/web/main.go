@@ -1,7 +1,7 @@
-// Command web builds the page of the server. It fetches the npm packages of
-// web/package-lock.json, checks each against the hash in this file, and bundles the
-// sources of the folder web with esbuild. It needs neither npm nor Node, except that it
-// reads the address of the registry from npm's configuration.
+// Command web builds the web page of the server. It downloads the npm packages in
+// web/package-lock.json and compares each package with the hash in this file. Then it
+// bundles the sources of the folder web with esbuild. It does not need Node. It needs
+// npm only to read the address of the registry from npm's configuration.
 package main
 
 import (

@@ -26,26 +26,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxPackageBytes is the maximum size of a package, compressed and unpacked.
+// maxPackageBytes is the maximum size of a package in bytes. It applies to the
+// compressed and to the unpacked package.
 const maxPackageBytes = 64 << 20
 
-// fetchTimeout limits the time of all downloads together.
+// fetchTimeout is the maximum time that all downloads together may take.
 const fetchTimeout = 5 * time.Minute
 
-// lockedPackage is a package with its exact version.
+// lockedPackage is a package with the exact version in the lockfile.
 type lockedPackage struct {
 	name, version string
-	// sum is the SHA-512 of the tarball.
+	// sum is the SHA-512 hash of the package's tarball.
 	sum []byte
 }
 
 type lockfile struct {
 	packages []lockedPackage
-	// hash identifies the content of the lockfile.
+	// hash is a hash of the content of the lockfile.
 	hash string
 }
 
-// readLockfile reads package-lock.json. The file pins each package by its SHA-512.
+// readLockfile reads package-lock.json. This file contains the SHA-512 hash of each
+// package.
 func readLockfile(source string) (*lockfile, error) {
 	data, err := os.ReadFile(filepath.Join(source, "package-lock.json"))
 	if err != nil {
@@ -78,8 +80,8 @@ func readLockfile(source string) (*lockfile, error) {
 	return out, nil
 }
 
-// install returns a folder with the unpacked packages. If the folder does not exist, it
-// fetches the packages.
+// install returns a folder with the unpacked packages. If the folder does not exist
+// yet, install downloads the packages.
 func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	dir, err := filepath.Abs(filepath.Join(o.cache, l.hash))
 	if err != nil {
@@ -99,7 +101,8 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return "", err
 	}
-	// Unpack into a temporary folder, which gets its final name when it is complete.
+	// Unpack into a temporary folder and rename it when it is complete. So the final
+	// folder never contains only a part of the packages.
 	temporary, err := os.MkdirTemp(o.cache, "new-")
 	if err != nil {
 		return "", err
@@ -124,8 +127,8 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	return modules, nil
 }
 
-// configuredRegistry returns the registry in the configuration of npm, as the server does
-// for Node.
+// configuredRegistry returns the address of the registry in npm's configuration. The
+// server uses the same address for JavaScript packages.
 func configuredRegistry(ctx context.Context) (string, error) {
 	const hint = "set PYTH_ON_NPM_REGISTRY to the URL of an npm registry, or install npm"
 	out, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()
@@ -167,8 +170,8 @@ func (p lockedPackage) install(ctx context.Context, registry, dir string) error 
 	return unpack(tarball, dir)
 }
 
-// unpack writes the files of the tarball to dir, without the first element of their
-// paths.
+// unpack writes the files of the tarball to dir. It removes the first element of each
+// path.
 func unpack(tarball []byte, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

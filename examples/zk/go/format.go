@@ -25,7 +25,7 @@ type kdf struct {
 	cost
 }
 
-// cost holds the Argon2id parameters for a key.
+// cost contains the Argon2id parameters for the derivation of a key.
 type cost struct {
 	Time        uint32 `json:"time"`
 	MemoryKiB   uint32 `json:"memoryKiB"`
@@ -37,8 +37,8 @@ type cipher struct {
 	Nonce []byte `json:"nonce"`
 }
 
-// encrypt encrypts a program. The server stores and runs it only under the given
-// name. If name is "", the server accepts every name.
+// encrypt encrypts a program. The server stores and runs the program only under the
+// given name. If name is "", the server accepts any name.
 func encrypt(code, password []byte, language, name string, c cost) (*payload, error) {
 	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
 	_, _ = rand.Read(salt) // rand.Read never fails.

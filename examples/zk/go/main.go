@@ -3,9 +3,10 @@
 //
 // Usage: go run . [-memory-kib N] [-time N] NAME FILE
 //
-// The master password is the first line of standard input. The command sends it
-// encrypted, and only the sandbox that runs FILE can decrypt it. Set PYTH_ON_URL to
-// the address of the server and PYTH_ON_API_KEY to an API key.
+// The master password is the first line of standard input. The command encrypts the
+// password before it sends it. Only the sandbox that runs FILE can decrypt the
+// password. Set PYTH_ON_URL to the address of the server and PYTH_ON_API_KEY to an API
+// key.
 package main
 
 import (

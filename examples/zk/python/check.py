@@ -16,14 +16,14 @@ def check(what, got, want):
 
 
 def check_argon2():
-    # RFC 9106, section 5.3.
+    # This test vector is from RFC 9106, section 5.3.
     got = zk.slow_argon2id(b"\1" * 32, b"\2" * 16, 3, 32, 4, 32, b"\3" * 8, b"\4" * 12)
     check("RFC 9106", got.hex(), "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659")
 
 
 def check_hpke():
-    # RFC 9180, appendix A.2.1.1: the part of the encapsulation that does not depend
-    # on the info string.
+    # This test vector is from RFC 9180, appendix A.2.1.1. Compare only the first 32
+    # bytes (the encapsulated key), because they do not depend on the info string.
     private = bytes.fromhex("f4ec9b33b792c372c1d2c2063507b684ef925b8c75a42dbcbf57d63ccd381600")
     public = bytes.fromhex("4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a")
     sealed = zk.seal(b"", public, "", private)

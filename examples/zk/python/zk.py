@@ -79,7 +79,7 @@ def text(b):
     return base64.b64encode(b).decode()
 
 
-# HKDF-SHA256 with labels (RFC 9180, section 4).
+# This part contains HKDF-SHA256 with labels (RFC 9180, section 4).
 
 
 def labeled_extract(suite, salt, label, ikm):
@@ -87,12 +87,13 @@ def labeled_extract(suite, salt, label, ikm):
 
 
 def labeled_expand(suite, prk, label, info, size):
-    # One round is enough: size is never more than 32 bytes.
+    # One round of HKDF-Expand is enough, because size is at most 32 bytes (the output
+    # of SHA-256).
     info = struct.pack(">H", size) + b"HPKE-v1" + suite + label + info
     return hmac.new(prk, info + b"\1", "sha256").digest()[:size]
 
 
-# X25519 (RFC 7748, section 5).
+# This part contains X25519 (RFC 7748, section 5).
 
 
 def x25519(private, public):
@@ -114,8 +115,8 @@ def x25519(private, public):
     return (x2 * pow(z2, p - 2, p) % p).to_bytes(32, "little")
 
 
-# XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) and ChaCha20-Poly1305
-# (RFC 8439).
+# This part contains XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) and
+# ChaCha20-Poly1305 (RFC 8439).
 
 
 def xchacha20_poly1305(key, nonce, plaintext, data):
@@ -190,7 +191,7 @@ def poly1305(key, message):
     return (a + s & (1 << 128) - 1).to_bytes(16, "little")
 
 
-# Argon2id, version 0x13 (RFC 9106).
+# This part contains Argon2id, version 0x13 (RFC 9106).
 
 
 def argon2id(password, salt, time, memory_kib, parallelism, size):
@@ -238,8 +239,8 @@ def fill(blocks, turn, part, lane, time, segment):
     lanes, length = len(blocks), len(blocks[0])
     row = blocks[lane]
     zero = (0,) * 128
-    # In the first half of the first pass, the reference blocks do not depend on the
-    # password.
+    # In the first half of the first pass, the indexes of the reference blocks do not
+    # depend on the password (Argon2id).
     independent = turn == 0 and part < 2
     for i in range(2 if turn == 0 and part == 0 else 0, segment):
         at = part * segment + i

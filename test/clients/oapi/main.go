@@ -1,4 +1,4 @@
-// Command oapi calls the API with the client that oapi-codegen generates.
+// Command oapi tests the API with a client that oapi-codegen has generated.
 //
 // Usage: oapi URL
 package main
@@ -25,7 +25,7 @@ func main() {
 	fmt.Println("ok")
 }
 
-// The function "failed" returns an error if the response does not have the wanted
+// The function "failed" returns an error if the response does not have the expected
 // status.
 func failed(call string, want int, r interface{ StatusCode() int }, body []byte) error {
 	if r.StatusCode() == want {

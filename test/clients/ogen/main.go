@@ -1,4 +1,4 @@
-// Command ogen calls the API with the client that ogen generates.
+// Command ogen tests the API with a client that ogen has generated.
 //
 // Usage: ogen URL
 package main
@@ -27,7 +27,7 @@ func main() {
 	fmt.Println("ok")
 }
 
-// credentials sends the API key, unless it is "".
+// credentials adds the API key to requests, unless the key is "".
 type credentials struct{ key string }
 
 func (c *credentials) ApiKey(context.Context, api.OperationName) (api.ApiKey, error) {
@@ -97,7 +97,7 @@ func runProgram(ctx context.Context, c *api.Client) error {
 	return nil
 }
 
-// acceptEvents requests an event stream.
+// acceptEvents adds an Accept header that requests an event stream.
 type acceptEvents struct{}
 
 func (acceptEvents) Do(r *http.Request) (*http.Response, error) {

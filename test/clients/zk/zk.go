@@ -1,4 +1,4 @@
-// Package zk encrypts programs as described in docs/zero-knowledge.md.
+// Package zk encrypts programs as docs/zero-knowledge.md describes.
 package zk
 
 import (
@@ -9,17 +9,18 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// These Argon2id parameters are small, because this package is only for tests.
+// These Argon2id parameters make the key derivation cheap. They are not secure, because
+// this package is only for tests.
 const (
 	Time        = 1
 	MemoryKiB   = 8192
 	Parallelism = 1
 )
 
-// Encrypted is an encrypted program. All fields are standard base64.
+// Encrypted is an encrypted program. All fields are encoded in standard base64.
 type Encrypted struct{ Salt, Nonce, Ciphertext string }
 
-// Encrypt encrypts a program without binding it to a name.
+// Encrypt encrypts a program. It does not bind the program to a name.
 func Encrypt(code, password, language string) (Encrypted, error) {
 	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
 	_, _ = rand.Read(salt) // This call never fails.

@@ -5,21 +5,22 @@ import (
 	"time"
 )
 
-// clock holds the simulated time, and the events that happen later.
+// clock contains the simulated time and the future events.
 type clock struct {
 	now    time.Duration
 	events events
 	serial int
 }
 
-// The method "after" calls the function f when the duration d has passed.
+// The method "after" adds an event: it calls the function f when the simulated duration
+// d has passed.
 func (c *clock) after(d time.Duration, f func()) {
 	c.serial++
 	heap.Push(&c.events, event{c.now + d, c.serial, f})
 }
 
-// run calls the functions of all events in the order of time. It stops when no event
-// is left, or when the function "done" returns true.
+// run calls the functions of all events in the order of their times. It stops when
+// there are no more events, or when the function "done" returns true.
 func (c *clock) run(done func() bool) {
 	for len(c.events) > 0 && !done() {
 		e := heap.Pop(&c.events).(event)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deployment describes the machines that serve the runs.
+// deployment describes the machines that execute the runs.
 type deployment struct {
 	Servers, Workers, Brokers, Logs int
 	// Cores is the number of processors of each machine.
@@ -14,7 +14,8 @@ type deployment struct {
 	UsersPerRate int
 }
 
-// The method "sized" returns the deployment with as many machines as the rate needs.
+// The method "sized" returns a deployment with enough machines for the given rate of
+// runs.
 func (d deployment) sized(u *users, rate float64) deployment {
 	machines := func(chosen int, cost time.Duration) int {
 		if chosen > 0 {
@@ -27,8 +28,9 @@ func (d deployment) sized(u *users, rate float64) deployment {
 	if d.Workers > 0 {
 		return d
 	}
-	// The number of boots depends on the number of workers: more workers have more
-	// memory for idle sandboxes.
+	// Repeat the computation, because the number of boots depends on the number of
+	// workers. More workers have more memory for idle sandboxes, so fewer runs need a
+	// boot.
 	d.Workers = machines(0, workerCost)
 	for {
 		boots := (1 - d.warm(u, rate, d.warmTime(u, rate))) * bootCost.Seconds()
@@ -40,8 +42,8 @@ func (d deployment) sized(u *users, rate float64) deployment {
 	}
 }
 
-// The method "warm" returns the fraction of the runs whose user has an idle sandbox. t
-// is the average time that an idle sandbox stays.
+// The method "warm" returns the fraction of runs whose user already has an idle
+// sandbox. The parameter t is the average time for which workers keep an idle sandbox.
 func (d deployment) warm(u *users, rate float64, t time.Duration) float64 {
 	warm := 0.0
 	for user := range u.sums {
@@ -51,10 +53,10 @@ func (d deployment) warm(u *users, rate float64, t time.Duration) float64 {
 	return warm
 }
 
-// users describes all users. Users have numbers from 0, and user 0 is the most
-// active.
+// users describes the activity of all users. Users have numbers from 0. User 0 is the
+// most active user.
 type users struct {
-	// sums[i] is the probability that a run belongs to one of the users 0 to i.
+	// sums[i] is the probability that one of the users 0 to i has started a run.
 	sums []float64
 }
 
@@ -71,8 +73,8 @@ func newUsers(number int) *users {
 	return u
 }
 
-// rate returns how many runs a user starts in a second. The parameter "all" is this
-// number for all users together.
+// rate returns how many runs per second a user starts. The parameter "all" is the
+// number of runs per second of all users together.
 func (u *users) rate(user int, all float64) float64 {
 	if user == 0 {
 		return all * u.sums[0]
@@ -80,9 +82,9 @@ func (u *users) rate(user int, all float64) float64 {
 	return all * (u.sums[user] - u.sums[user-1])
 }
 
-// warmTime returns how long an idle sandbox stays on average: at most keepWarm, and so
-// short that all idle sandboxes fit into the memory of the workers. If idle sandboxes
-// stay for the time t, a user with r runs a second has an idle sandbox with the
+// warmTime returns the average time for which workers keep an idle sandbox. This is at
+// most keepWarm, and less if the idle sandboxes would not fit into the memory of the
+// workers. If the time is t, a user with r runs per second has an idle sandbox with the
 // probability 1-exp(-r t).
 func (d deployment) warmTime(u *users, rate float64) time.Duration {
 	room := float64(d.Workers) * d.MemoryGiB * 1024 * 0.8 / sandboxMiB

@@ -1,10 +1,10 @@
 // Command simulate computes how a deployment of several machines behaves at a given
-// rate of runs. It also prints which part of the deployment reaches its maximum first.
+// rate of runs. It prints which part of the deployment reaches its maximum first.
 //
 // The command is a discrete-event simulation. Requests arrive at random times (a
-// Poisson process), and the users differ in activity (Zipf's law). The costs of each
-// part are measured constants; see costs.go. The command is a tool for developers and
-// operators. It is not part of the product.
+// Poisson process), and some users are more active than others (Zipf's law). The costs
+// of each part are measured constants (see costs.go). The command is a tool for
+// developers and operators. It is not part of the product.
 package main
 
 import (

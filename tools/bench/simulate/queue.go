@@ -2,16 +2,16 @@ package main
 
 import "time"
 
-// queue simulates a machine with several processors. Work waits in the lists "first"
-// and "second", each in the order of arrival. Work in "second" starts only if "first"
-// is empty.
+// queue simulates a machine with several processors. Waiting work is in the lists
+// "first" and "second", in the order of arrival. The machine starts work in "second"
+// only if "first" is empty.
 type queue struct {
 	clock      *clock
 	processors int
 	busy       int
 	first      []work
 	second     []work
-	// The field "used" is the processor time that the machine has used so far.
+	// The field "used" is the processor time that the machine has already used.
 	used time.Duration
 }
 
@@ -20,15 +20,15 @@ type work struct {
 	then func()
 }
 
-// The method "do" adds work with the given cost, and calls the function "then" when the
-// work is done.
+// The method "do" adds work with the given cost. When the work is done, it calls the
+// function "then".
 func (q *queue) do(cost time.Duration, then func()) {
 	q.first = append(q.first, work{cost, then})
 	q.next()
 }
 
-// The method "later" adds work that starts only while no work of the method "do" is
-// waiting.
+// The method "later" adds work of low priority. This work starts only while no work
+// that was added with the method "do" is waiting.
 func (q *queue) later(cost time.Duration) {
 	q.second = append(q.second, work{cost, func() {}})
 	q.next()
@@ -55,21 +55,21 @@ func (q *queue) next() {
 	}
 }
 
-// auditLog simulates the audit log of one database. To append a batch of entries, a
-// server needs the lock of the log. Servers get this lock in the order of their
+// auditLog simulates the audit log in a database. A server that appends a batch of
+// entries needs the lock of the log. Servers get the lock in the order of their
 // requests.
 type auditLog struct {
 	clock   *clock
 	waiting [][]func() // by server
 	asking  []int      // the servers that wait for the lock
 	locked  bool
-	// The field "used" is the time that the log needs for all entries so far if each
-	// batch has the maximum size.
+	// The field "used" is the time that the log would need for all previous entries if
+	// each batch had the maximum size.
 	used time.Duration
 }
 
-// The method "add" appends an entry of a server, and calls the function "then" when the
-// entry is durable.
+// The method "add" appends an entry of a server to the log. When the entry is durable,
+// it calls the function "then".
 func (l *auditLog) add(server int, then func()) {
 	l.waiting[server] = append(l.waiting[server], then)
 	if len(l.waiting[server]) == 1 {

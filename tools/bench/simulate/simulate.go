@@ -9,23 +9,24 @@ import (
 	"time"
 )
 
-// result is the result of a simulation.
+// result contains the result of a simulation.
 type result struct {
 	deployment
 	rate float64
-	// median and p99 are percentiles of the latency of a run.
+	// median and p99 are the 50th and the 99th percentile of the latencies of runs.
 	median, p99 time.Duration
-	// The field "warm" is the fraction of the runs whose user had an idle sandbox.
+	// The field "warm" is the fraction of runs whose user had an idle sandbox.
 	warm float64
-	// The field "used" is the utilisation of each part of the deployment. The
-	// utilisation of a full part is nearly 1, never more.
+	// The field "used" contains the utilisation of each part of the deployment. If a
+	// part is completely busy, its utilisation is nearly 1. It is never more than 1.
 	used []load
-	// The field "growing" is true if the deployment cannot serve the rate. Then the
-	// last quarter of the requests took much longer than the second quarter.
+	// The field "growing" is true if the deployment cannot execute runs at this rate.
+	// In this case, the requests in the last quarter took much longer than the requests
+	// in the second quarter.
 	growing bool
 }
 
-// load is the utilisation of one part of the deployment, from 0 to 1.
+// load is the utilisation of one part of the deployment, a number from 0 to 1.
 type load struct {
 	part  string
 	value float64
@@ -47,7 +48,7 @@ func (r result) String() string {
 	return text + "  " + full
 }
 
-// simulation holds the state of all machines.
+// simulation contains the state of all simulated machines.
 type simulation struct {
 	deployment
 	clock   *clock
@@ -58,14 +59,14 @@ type simulation struct {
 	brokers []*queue
 	logs    []*auditLog
 	stores  []*queue
-	// lastRun is the time of the last run of each user.
+	// lastRun contains the time of the last run of each user.
 	lastRun  []time.Duration
 	warmTime time.Duration
 	warm     int
 }
 
-// simulate computes the result for the given number of runs. The runs arrive at the
-// given rate.
+// simulate simulates the given number of runs and returns the result. The runs arrive
+// at the given rate.
 func simulate(d deployment, rate float64, runs int, seed uint64) result {
 	u := newUsers(max(1, int(rate)*d.UsersPerRate))
 	d = d.sized(u, rate)
@@ -114,9 +115,10 @@ func (s *simulation) queues(number, processors int) []*queue {
 	return all
 }
 
-// request simulates one run. Its messages pass the load balancer, a server, NATS, a
-// worker, NATS again, and the server. The server writes the entry of the audit log
-// and answers the client. The record of the run is stored after the answer.
+// request simulates one run. The messages of the run go through the load balancer, a
+// server, NATS, a worker, NATS again, and the server again. The server writes the audit
+// log entry and answers the client. After the answer, the server stores the record of
+// the run.
 func (s *simulation) request(answered func()) {
 	user := sort.SearchFloat64s(s.users.sums, s.random.Float64())
 	user = min(user, len(s.users.sums)-1)
@@ -136,9 +138,9 @@ func (s *simulation) request(answered func()) {
 	)
 }
 
-// place returns the worker for a run of a user. Each user has a different order of the
-// workers. The method returns the first worker in this order where no run waits, as in
-// consistent hashing with bounded loads.
+// place returns the worker that executes a run of the user. Each user has a different
+// order of the workers. The method returns the first worker in this order on which no
+// run is waiting. This method is called consistent hashing with bounded loads.
 func (s *simulation) place(user int) *queue {
 	for i := range uint64(s.Workers) {
 		worker := s.workers[mix(uint64(user)<<20+i)%uint64(s.Workers)]
@@ -157,8 +159,8 @@ func mix(x uint64) uint64 {
 }
 
 // execute simulates the run of a program on a worker. A user without a sandbox gets a
-// sandbox that has already booted. Then the worker boots another sandbox as soon as no
-// run waits.
+// sandbox that the worker has booted in advance. The worker boots a replacement as soon
+// as no run is waiting.
 func (s *simulation) execute(user int, worker *queue, ended func()) {
 	if s.clock.now-s.lastRun[user] <= s.warmTime {
 		s.warm++
@@ -172,12 +174,12 @@ func (s *simulation) execute(user int, worker *queue, ended func()) {
 	worker.do(workerCost, ended)
 }
 
-// step is a part of the path of a run. When the step ends, it calls the function
-// "next".
+// step is a part of the path of a run through the deployment. When the step ends, it
+// calls the function "next".
 type step func(next func())
 
-// The method "steps" simulates the given steps one after another. Then the method calls
-// the function "end".
+// The method "steps" simulates the given steps one after the other. After the last
+// step, it calls the function "end".
 func (s *simulation) steps(end func(), all ...step) {
 	next := end
 	for _, one := range slices.Backward(all) {

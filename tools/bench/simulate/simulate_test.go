@@ -20,8 +20,8 @@ func TestQueueServesSecondQueueLast(t *testing.T) {
 		q.do(5, func() { ended = append(ended, c.now) })
 	}
 	c.run(func() bool { return false })
-	// The work of the first call of "later" has already begun, so the work of "do" must
-	// wait for it.
+	// The first work that the test added with "later" has already begun. So the work
+	// that it added with "do" must wait until this work ends.
 	if diff := cmp.Diff([]time.Duration{15, 20}, ended); diff != "" {
 		t.Error(diff)
 	}
@@ -38,8 +38,9 @@ func TestAuditLogAppendsOneBatchAtATime(t *testing.T) {
 		l.add(server, func() { ended[server] = append(ended[server], c.now) })
 	}
 	c.run(func() bool { return false })
-	// The first entry of server 0 begins a batch at once. The other two entries share
-	// the next batch, because they asked for the lock before server 1.
+	// The first entry of server 0 immediately begins a batch. The other two entries of
+	// server 0 are in the next batch, because server 0 requested the lock again before
+	// server 1.
 	one, two := batchCost+entryCost, batchCost+2*entryCost
 	want := map[int][]time.Duration{0: {one, one + two, one + two}, 1: {one + two + one}}
 	if diff := cmp.Diff(want, ended); diff != "" {

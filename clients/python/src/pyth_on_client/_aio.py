@@ -82,7 +82,7 @@ class AsyncClient:
                 return
         raise ConnectionLost("the connection was lost before the run ended")
 
-    # Runs.
+    # Methods for runs.
 
     async def run(self, code: str, **options: Unpack[ProgramOptions]) -> Run:
         """Run a program and return its result when it ends. The option language selects the language."""
@@ -139,7 +139,7 @@ class AsyncClient:
         """Delete a run with its code and output."""
         await self._send(_calls.delete_execution(id))
 
-    # Sessions.
+    # Methods for sessions.
 
     async def open_session(self, **options: Unpack[_types.SessionRequest]) -> AsyncSession:
         """Open a session. Use it in a async with statement, which closes it."""
@@ -153,7 +153,7 @@ class AsyncClient:
         """Return the open sessions, oldest first."""
         return self._pages(_calls.sessions())
 
-    # Secrets, packages and the account.
+    # Methods for secrets, packages and the account.
 
     def secrets(self) -> AsyncIterator[_types.SecretMetadata]:
         """Return the secrets, without their values."""
@@ -191,7 +191,7 @@ class AsyncClient:
         """Return the account."""
         return await self._send(_calls.me())
 
-    # Encrypted programs.
+    # Methods for encrypted programs.
 
     async def store_encrypted(
         self, name: str, code: Union[str, bytes], password: Union[str, bytes], language: str = "python", cost: KeyCost = KeyCost()

@@ -15,10 +15,10 @@ from ._decode import decode, encode, encode_options
 from ._errors import ApiError
 from ._results import Run
 
-# The longest Retry-After that a client waits for, in seconds.
+# The maximum value of the header Retry-After for which a client waits, in seconds.
 MAX_RETRY_AFTER = 30
 
-# The media type of a stream of server-sent events.
+# The media type of a response that contains server-sent events.
 EVENT_STREAM = "text/event-stream"
 
 
@@ -35,8 +35,8 @@ class Call:
     headers: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # httpx removes segments such as "..", and the request would reach another
-        # operation with the key of the client.
+        # httpx removes path segments such as "..". The request would then call another
+        # operation of the API, with the client's key.
         if {"", ".", ".."} & set(self.path[1:].split("/")):
             raise ValueError(f'the path {self.path} has a name or an ID that is empty, "." or ".."')
 
@@ -57,7 +57,8 @@ def retry_delay(call: Call, error: Exception, attempt: int, connected: bool) -> 
         if error.status in (429, 503) and (error.retry_after or 0) <= MAX_RETRY_AFTER:
             return error.retry_after or backoff
         return backoff if error.code == "in_progress" else None
-    # A request without a connection cannot have had an effect.
+    # If the client did not connect, the server has not received the request. So the
+    # client can safely repeat it.
     return backoff if call.repeatable or not connected else None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._options import ProgramOptions, StartOptions
 
-# The longest time that the server waits for the end of a run, in seconds.
+# The maximum time that the server waits for the end of a run, in seconds.
 MAX_WAIT = 60
 
 
@@ -29,7 +29,7 @@ def http_options(server: str, api_key: Optional[str], token: Optional[str]) -> d
         headers["x-api-key"] = api_key
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    # A run can take minutes, so only the connection has a time-out.
+    # A run can take minutes. So only the connection attempt has a time-out.
     return {"base_url": server.rstrip("/"), "headers": headers, "timeout": httpx.Timeout(None, connect=10), "follow_redirects": False}
 
 
@@ -122,7 +122,7 @@ class Client:
                 return
         raise ConnectionLost("the connection was lost before the run ended")
 
-    # Runs.
+    # Methods for runs.
 
     def run(self, code: str, **options: Unpack[ProgramOptions]) -> Run:
         """Run a program and return its result when it ends. The option language selects the language."""
@@ -179,7 +179,7 @@ class Client:
         """Delete a run with its code and output."""
         self._send(_calls.delete_execution(id))
 
-    # Sessions.
+    # Methods for sessions.
 
     def open_session(self, **options: Unpack[_types.SessionRequest]) -> Session:
         """Open a session. Use it in a with statement, which closes it."""
@@ -193,7 +193,7 @@ class Client:
         """Return the open sessions, oldest first."""
         return self._pages(_calls.sessions())
 
-    # Secrets, packages and the account.
+    # Methods for secrets, packages and the account.
 
     def secrets(self) -> Iterator[_types.SecretMetadata]:
         """Return the secrets, without their values."""
@@ -231,7 +231,7 @@ class Client:
         """Return the account."""
         return self._send(_calls.me())
 
-    # Encrypted programs.
+    # Methods for encrypted programs.
 
     def store_encrypted(
         self, name: str, code: Union[str, bytes], password: Union[str, bytes], language: str = "python", cost: KeyCost = KeyCost()

@@ -85,7 +85,8 @@ def _extract(suite, salt, label, ikm):
 
 
 def _expand(suite, prk, label, info, size):
-    # One round is enough: size is never more than 32 bytes.
+    # One round of HKDF-Expand is enough, because size is at most 32 bytes (the output
+    # of SHA-256).
     info = struct.pack(">H", size) + b"HPKE-v1" + suite + label + info
     return hmac.new(prk, info + b"\1", hashlib.sha256).digest()[:size]
 

@@ -46,7 +46,8 @@ def decode(kind, data):
 
 
 def parse_time(text):
-    # Python 3.10 and earlier read neither Z nor all precisions.
+    # fromisoformat of Python 3.10 and earlier does not accept the suffix Z, and accepts
+    # only some numbers of decimal places.
     match = re.fullmatch(r"(.*T\d\d:\d\d:\d\d)(?:\.(\d+))?Z", text)
     if not match:
         return datetime.datetime.fromisoformat(text)
