@@ -55,7 +55,8 @@ func TestManagerReportsStates(t *testing.T) {
 func TestWatchRepeatsUntilContextEnds(t *testing.T) {
 	next := listen(t)
 	t.Setenv("WATCHDOG_USEC", "2000")
-	// A service manager sets this variable to the ID of the process that it started.
+	// A service manager sets this variable to the ID of the process that it started. The
+	// ID 1 is not the ID of this process.
 	t.Setenv("WATCHDOG_PID", "1")
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan struct{})

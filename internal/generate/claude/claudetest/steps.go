@@ -74,7 +74,8 @@ func Redirect(to string) Step {
 	return func(x *exchange) { http.Redirect(x.w, x.r, to, http.StatusTemporaryRedirect) }
 }
 
-// Hang returns a Step that sends no response. The Step waits until the client cancels the request.
+// Hang returns a Step that sends no response. The Step waits until the client cancels
+// the request.
 func Hang() Step { return func(x *exchange) { x.hang() } }
 
 // HangWithin returns a Step that streams the content. Then it waits until the client
