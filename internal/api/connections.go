@@ -21,7 +21,7 @@ import (
 // connections. So an address with many connections cannot block other addresses. If all
 // connections have authenticated requests, the server closes the new connection.
 type connections struct {
-	// max is the maximum number of open connections; 0 means no limit.
+	// max is the maximum number of open connections. The value 0 means no limit.
 	max int
 
 	mu   sync.Mutex

@@ -43,8 +43,8 @@ func mediaType(name string, content []byte) string {
 	return detected
 }
 
-// mediaTypeOf returns the media type for a file extension; "" if the extension is
-// unknown.
+// mediaTypeOf returns the media type for a file extension. It returns "" if the extension
+// is unknown.
 func mediaTypeOf(extension string) string {
 	return map[string]string{
 		".txt":     "text/plain",

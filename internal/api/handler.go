@@ -123,16 +123,16 @@ type Config struct {
 	// One caller can use at most a quarter of this memory. Zero means the default, 256
 	// MiB.
 	RequestMemoryBytes int64
-	// BodyTimeout is the time-out for receiving a body; zero means 30 seconds.
+	// BodyTimeout is the time-out for receiving a body. Zero means 30 seconds.
 	BodyTimeout time.Duration
-	// ResponseTimeout is the time-out for sending a response; zero means 60 seconds.
+	// ResponseTimeout is the time-out for sending a response. Zero means 60 seconds.
 	ResponseTimeout time.Duration
-	// HandlerTimeout is the default time-out of requests; zero means 30 seconds.
-	// Requests that run programs or transfer files have a longer time-out.
+	// HandlerTimeout is the default time-out of requests. Zero means 30 seconds. Requests
+	// that run programs or transfer files have a longer time-out.
 	HandlerTimeout time.Duration
-	// Tracer begins a trace for each request; nil if the server records no traces.
+	// Tracer begins a trace for each request. It is nil if the server records no traces.
 	Tracer *tracing.Tracer
-	// Now returns the current time; nil means time.Now.
+	// Now returns the current time. If Now is nil, the server uses time.Now.
 	Now func() time.Time
 }
 
@@ -153,7 +153,7 @@ type Handler struct {
 	// faults are mistakes in the definitions of operations. New returns them as an
 	// error.
 	faults []error
-	// operator is the caller of all requests to a control handler; nil for the API.
+	// operator is the caller of all requests to a control handler. It is nil for the API.
 	operator *pyth.Principal
 	// The field "drained" is a context that ends when Drain is called.
 	drained   context.Context

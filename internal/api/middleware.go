@@ -197,7 +197,7 @@ type response struct {
 	isLast func() bool
 	// ctx ends when the client disconnects.
 	ctx context.Context
-	// sentStatus is the status that was sent; 0 if no status was sent.
+	// sentStatus is the status that was sent. It is 0 if no status was sent.
 	sentStatus int
 	bytes      int64
 	// The field "delivered" is true if the last write succeeded and the client was still

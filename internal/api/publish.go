@@ -14,8 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. The parameter "api" is the document
-// with which huma checks requests. In that document, each schema lists all fields and
+// publish returns the OpenAPI document for callers. huma checks requests with the
+// document in the parameter "api". In this document, each schema lists all fields and
 // rejects unknown fields. The published document has these differences:
 //
 //   - the schema of a Go type that embeds other types is an allOf of their schemas;

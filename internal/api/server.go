@@ -31,9 +31,9 @@ type ServerConfig struct {
 	// CancelDelay is the time that Shutdown waits for the responses after it canceled the
 	// requests. The default is 5 seconds.
 	CancelDelay time.Duration
-	// MaxConnections is the maximum number of open connections; 0 means no limit. At
-	// the limit, a new connection replaces a connection that has no authenticated
-	// request.
+	// MaxConnections is the maximum number of open connections. The value 0 means no
+	// limit. At the limit, a new connection replaces a connection that has no
+	// authenticated request.
 	MaxConnections int
 	// TLS is the configuration of TLS. If TLS is nil, the server uses plain HTTP.
 	TLS *tls.Config

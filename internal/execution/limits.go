@@ -52,8 +52,8 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork returns an error if at least one of the hosts is not allowed. If the
-// parameter "policy" is nil, no host is allowed.
+// CheckNetwork returns an error if at least one host is not allowed. If the parameter
+// "policy" is nil, no host is allowed.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil

@@ -37,9 +37,9 @@ type Config struct {
 	Clock       func() time.Time
 }
 
-// NetworkPolicy decides which hosts programs may connect to.
+// NetworkPolicy decides to which hosts programs may connect.
 type NetworkPolicy interface {
-	// Check returns an error if at least one of the hosts is not allowed.
+	// Check returns an error if at least one host is not allowed.
 	Check(hosts []string) error
 }
 

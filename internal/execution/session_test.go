@@ -116,8 +116,8 @@ func TestExecuteUsesTheSettingsOfTheSession(t *testing.T) {
 			}
 			want := &pyth.Execution{
 				ID: job.ID, Language: pyth.JavaScript, CreatedAt: now.Add(time.Second), Session: "ses",
-				// The run waited one second for its turn in the session and 1 ms in
-				// the dispatcher's queue.
+				// The run waited one second for its turn in the session. It waited 1 ms
+				// in the queue of the dispatcher.
 				Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Second + time.Millisecond}},
 			}
 			if diff := cmp.Diff(want, e); diff != "" {

@@ -18,8 +18,8 @@ import (
 
 var now = time.Date(2026, 4, 4, 18, 0, 0, 0, time.UTC)
 
-// rig is a test environment for the service. The model is a fake server, to which the
-// SDK sends HTTP requests. The function "run" replaces the execution of programs.
+// rig is a test environment for the service. The SDK sends HTTP requests to a fake server
+// instead of a model. The function "run" replaces the execution of programs.
 type rig struct {
 	*testing.T
 	server *claudetest.Server

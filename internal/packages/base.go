@@ -47,7 +47,8 @@ func readBase(path string) (*base, error) {
 	return b, nil
 }
 
-// write replaces the lockfile of the base packages in the file at the given path.
+// write writes the lockfile of the base packages to the file at the given path. It
+// replaces an existing file.
 func (b *base) write(path string) error {
 	text, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {

@@ -286,8 +286,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return next, s.install(ctx, user, r, next, func(p *pyth.PinnedPackage) resolve.Archive { return archives[p.Place] }, report)
 }
 
-// commit stores the new lockfile, so that later runs use its layer. Then it removes
-// unused files.
+// commit stores the new lockfile. Later runs use the layer of this lockfile. Then it
+// removes unused files.
 func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.PackageList) error {
 	err := s.config.Store.PutPackageList(ctx, user, next)
 	s.invalidate(user)

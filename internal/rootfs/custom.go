@@ -67,8 +67,8 @@ type Trial struct {
 // Python can import. If the image contains numpy and pandas, the compilation takes about
 // a minute. The build needs three times the disk space of the source.
 //
-// If the source can run neither Python nor Node, the error of BuildCustom names the
-// missing files.
+// If the source can run neither Python nor Node, the error of BuildCustom says what is
+// missing.
 func BuildCustom(ctx context.Context, dir, source string, options CustomOptions) (*CustomImage, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
@@ -249,8 +249,8 @@ func (r *customBuilder) prepare() ([]interpreter, error) {
 	return findInterpreters(r.tree)
 }
 
-// trailerSize is the size in bytes of the trailer, which follows the file system
-// of a custom image.
+// trailerSize is the size of the trailer in bytes. In a custom image, the trailer follows
+// the file system.
 const trailerSize = 4096
 
 // trailer returns the trailer of a custom image: its versions as JSON, padded to

@@ -83,8 +83,8 @@ func (r *customBuilder) overlay() error {
 	return absent.overlay(r.tree)
 }
 
-// moduleSources returns the sources of Pyth-On's modules and of the Python hook, by the
-// paths where the program compile.py expects these sources.
+// moduleSources returns the sources of Pyth-On's modules and of the Python hook. The keys
+// of the map are the paths where the program compile.py expects these sources.
 func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {

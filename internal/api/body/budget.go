@@ -12,8 +12,7 @@ import (
 // bodies of up to SmallBytes. The limit on connections already limits the number of small
 // bodies.
 //
-// Each caller can use only a share of the memory, so that one caller cannot block the
-// others.
+// Each caller can use only a share of the memory. So one caller cannot block the others.
 type Budget struct {
 	total, share int64
 

@@ -1,5 +1,5 @@
-// Package problem defines the error responses of the API. It contains the body of the
-// responses, which are problem details (RFC 9457), and the catalog of error codes.
+// Package problem defines the error responses of the API. The body of an error response
+// is a problem detail (RFC 9457). The package also contains the catalog of error codes.
 package problem
 
 import (

@@ -110,7 +110,7 @@ func (f *explanationParser) add(c rune, text *strings.Builder) {
 }
 
 // surrogate parses an escape sequence such as \ud83d. It returns false if the escape
-// sequence encodes anything else than half of a surrogate pair.
+// sequence does not encode half of a surrogate pair.
 func surrogate(escape string) (rune, bool) {
 	var code rune
 	if !strings.HasPrefix(escape, `\u`) {

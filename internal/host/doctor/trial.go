@@ -16,7 +16,8 @@ type trial struct {
 	limits func(*pyth.Job)
 	status pyth.Status
 	stdout string
-	// The field "how" tells the operator which component enforces the limit.
+	// The field "how" is a text for the operator. It names the component that enforces
+	// the limit.
 	how   string
 	level Level
 	fix   string

@@ -75,9 +75,9 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 
 func (s *Store) downloadPath(hash string) string { return filepath.Join(s.downloads, fileName(hash)) }
 
-// downloaded returns the path of the archive with the hash, or "" if the store does not
-// have this archive. If the stored archive is damaged, downloaded removes it and
-// returns "".
+// downloaded returns the path of the archive with the given hash. It returns "" if the
+// store does not have this archive. If the stored archive is damaged, downloaded removes
+// it and returns "".
 func (s *Store) downloaded(hash string) (string, error) {
 	path := s.downloadPath(hash)
 	f, err := os.Open(path)

@@ -31,8 +31,8 @@ type Package struct {
 	Key string
 }
 
-// LayerID returns the ID of the layer that contains the packages, or "" if the list of
-// packages is empty. The packages must be sorted by their field Place.
+// LayerID returns the ID of the layer that contains the packages. It returns "" if the
+// list of packages is empty. The packages must be sorted by their field Place.
 func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	if len(packages) == 0 {
 		return ""

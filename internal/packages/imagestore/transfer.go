@@ -16,7 +16,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Manifest contains the images of a layer, so that another store can get these images.
+// Manifest describes the images of a layer. With a manifest, another store can get these
+// images.
 type Manifest struct {
 	Runtime pyth.Runtime
 	// Images contains the images of the layer. The first image contains the links to the

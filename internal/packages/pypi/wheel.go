@@ -52,7 +52,7 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 	return c, nil
 }
 
-// wheelReader checks the entries of a wheel, one after the other.
+// wheelReader checks the entries of a wheel in sequence.
 type wheelReader struct {
 	project string
 	// The fields "info" and "data" hold the part NAME-VERSION of the directory names

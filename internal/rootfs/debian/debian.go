@@ -103,8 +103,8 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	})
 }
 
-// The type "apt" runs apt-get with separate state directories, in which no package is
-// installed.
+// The type "apt" runs apt-get with separate state directories. In these directories, no
+// package is installed.
 type apt struct {
 	Options
 	dir string

@@ -31,9 +31,9 @@ func applyPostinst(t *tree.Tree) error {
 	return nil
 }
 
-// linkAlternatives adds links for libraries and commands that several packages
-// provide (update-alternatives(1)). If several libraries exist, the link leads to
-// the fastest one.
+// linkAlternatives adds links for libraries and commands that several packages provide
+// (update-alternatives(1)). If several libraries exist, the link leads to the fastest
+// library.
 func linkAlternatives(t *tree.Tree) error {
 	const libraries = "usr/lib/x86_64-linux-gnu"
 	for _, name := range []string{"libblas.so.3", "liblapack.so.3", "libopenblas.so.0"} {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxFile is the maximum size of one file in bytes. EROFS stores the size in
-	// 32 bits.
+	// MaxFile is the maximum size of one file in bytes. The limit exists because EROFS
+	// stores the size in 32 bits.
 	MaxFile = 4<<30 - 1
 	// maxTarget is Linux's PATH_MAX in bytes, without the NUL at the end.
 	maxTarget = 4095
