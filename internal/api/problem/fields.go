@@ -5,8 +5,8 @@ import "strings"
 const (
 	// MaxFields is the maximum number of field errors in a response.
 	MaxFields = 50
-	// maxLocation is the maximum length, in bytes, of a name from the request that a
-	// response contains.
+	// maxLocation is the maximum length, in bytes, of a name that a response repeats
+	// from the request.
 	maxLocation = 200
 	// UnknownField is the beginning of the message about an unknown field.
 	UnknownField = "is not a known field"

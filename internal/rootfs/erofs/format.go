@@ -59,8 +59,8 @@ func fileType(mode fs.FileMode) uint8 {
 	}
 }
 
-// putSuper writes the superblock into the first block of the image. The caller must write
-// the rest of the block before, because the checksum covers the whole block.
+// putSuper writes the superblock into the first block of the image. The caller must first
+// write the rest of the block, because the checksum covers the whole block.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian
