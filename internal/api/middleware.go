@@ -115,7 +115,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 
 // The method "refuse" sends an error response to a request that matches no route. The
 // parameter "refused" is the handler that the mux selects for such a request. The status
-// of this handler shows whether the path or the method is wrong.
+// of the response of this handler shows whether the path or the method is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
