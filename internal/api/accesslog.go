@@ -11,8 +11,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
-// statusCanceled is the status in the log and in metrics if the client disconnected
-// before it received the whole response. nginx uses the same number.
+// statusCanceled is the status in the log and in metrics if the client disconnected too
+// early. In this case, the client did not receive the whole response. nginx uses the same
+// number.
 const statusCanceled = 499
 
 // Values of the key "outcome" in the log.
@@ -23,7 +24,7 @@ const (
 	outcomeCanceled  = "canceled"
 )
 
-// outcomeOf returns the outcome of requests with this status.
+// outcomeOf returns the outcome of a request whose response has the given status.
 func outcomeOf(status int) string {
 	switch {
 	case status == statusCanceled:
@@ -38,8 +39,8 @@ func outcomeOf(status int) string {
 }
 
 // logAccess writes one log line for a request. The line contains the route or, if no
-// route matched, the path. It contains no query string, because some users put keys
-// there. The log handler adds the ID of the request.
+// route matched, the path. The line contains no query string, because some users put API
+// keys in the query string. The log handler adds the ID of the request.
 func (h *Handler) logAccess(r *http.Request, req *request, status int, bytes int64, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
@@ -64,8 +65,8 @@ func (h *Handler) logAccess(r *http.Request, req *request, status int, bytes int
 	level := slog.LevelInfo
 	if req.err != nil && status != statusCanceled {
 		attrs = append(attrs, slog.String("code", string(pyth.ErrorCode(req.err))))
-		// Log only errors of the server. The message of an error with a status below
-		// 500 can contain a part of the request.
+		// Log the error only if its status is 500 or higher. The message of an error with
+		// a status below 500 can contain a part of the request.
 		if status >= http.StatusInternalServerError {
 			level = levelOf(pyth.ErrorCode(req.err))
 			attrs = append(attrs, slog.String("error", req.err.Error()))
@@ -74,8 +75,8 @@ func (h *Handler) logAccess(r *http.Request, req *request, status int, bytes int
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// levelOf returns the log level for a response with status 500 or higher and this
-// error code.
+// levelOf returns the log level for a response with status 500 or higher. The level
+// depends on the error code.
 func levelOf(code pyth.Code) slog.Level {
 	switch code {
 	case pyth.CodeLLMNotConfigured, pyth.CodeRuntimeUnavailable, pyth.CodeDraining:

@@ -74,7 +74,7 @@ func TestAccessLogShowsThatAProgramFailed(t *testing.T) {
 	}
 }
 
-// The type "failing" is a ResponseWriter whose client has disconnected.
+// The type "failing" is a ResponseWriter that simulates a disconnected client.
 type failing struct{ http.ResponseWriter }
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
@@ -136,7 +136,7 @@ func TestAccessLogTellsCanceledRequests(t *testing.T) {
 	}
 }
 
-// The type "closing" is a ResponseWriter whose client disconnects after it has received
+// The type "closing" is a ResponseWriter that simulates a client that disconnects after
 // the response.
 type closing struct {
 	http.ResponseWriter

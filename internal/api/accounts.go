@@ -70,7 +70,7 @@ type PasswordRequest struct {
 	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. The password must not be a very common password or the e-mail address." example:"staple of another kind"`
 }
 
-// IDs of operations that have special rate limits.
+// IDs of operations with special rate limits.
 const (
 	opRegister = "registerAccount"
 	opLogin    = "logIn"
@@ -116,8 +116,8 @@ func (h *Handler) registerAccounts() {
 			OperationID: opVerify, Method: http.MethodPost, Path: "/api/verify",
 			Summary: "Verify credentials", Tags: []string{tagAuth},
 			Description: "Checks the credentials in the headers, or the token in the body, and returns the account of the credentials.",
-			// The empty element makes the credentials in headers optional. They are not
-			// needed if the body contains a token.
+			// The empty element makes the credentials in the headers optional, because
+			// the body can contain a token instead.
 			Security: append(credentialsRequired(), map[string][]string{}),
 			Errors:   []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
@@ -172,8 +172,8 @@ func exampleAuthResponse() any {
 	}
 }
 
-// limitGuesses limits how often callers can try passwords of an account. The limit also
-// protects against callers with a stolen token.
+// limitGuesses limits how often callers can try passwords for an account. The limit also
+// applies to logged-in callers, because their token may be stolen.
 func (h *Handler) limitGuesses(ctx context.Context, email string) error {
 	return h.allow(ctx, h.live.Load().limits.loginAccount, accountKey(email))
 }
@@ -227,8 +227,8 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 	if requestOf(ctx).byCookie {
 		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A login in a cookie cannot be refreshed with this call. Send GET /api/v1/login-cookie."}
 	}
-	// Do not exchange an API key for a JWT, because the JWT would stay valid after
-	// the key is deleted.
+	// Do not exchange an API key for a JWT, because the JWT would still be valid after
+	// the deletion of the key.
 	if p.Credential != pyth.CredentialJWT {
 		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "An API key cannot be refreshed. Send refreshToken in the body, or a valid JWT as Authorization: Bearer."}
 	}

@@ -12,7 +12,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// UserQuotas contains the limits of a user that replace the defaults of the server.
+// UserQuotas contains the quotas of a user. They replace the default quotas of the
+// server.
 type UserQuotas struct {
 	_ struct{} `doc:"Limits of the account. For an absent limit, the default of the server applies."`
 
@@ -33,7 +34,7 @@ type QuotaLimit struct {
 	value   *int64
 }
 
-// IsZero reports whether the JSON object does not contain the limit.
+// IsZero reports whether the limit is missing in the JSON object.
 func (l QuotaLimit) IsZero() bool { return !l.present }
 
 // UnmarshalJSON decodes an integer or null.
@@ -58,7 +59,7 @@ func (l QuotaLimit) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, *l.value, 10), nil
 }
 
-// Schema returns the schema of an integer or null.
+// Schema returns a JSON schema that allows an integer or null.
 func (QuotaLimit) Schema(huma.Registry) *huma.Schema {
 	low, high := 0.0, float64(1<<53-1)
 	s := &huma.Schema{Type: huma.TypeInteger, Format: "int64", Nullable: true, Minimum: &low, Maximum: &high}
@@ -66,7 +67,7 @@ func (QuotaLimit) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// fields returns a pointer to each field, by the name of the quota.
+// fields returns a map from the names of the quotas to pointers to their fields.
 func (q *UserQuotas) fields() map[pyth.QuotaName]*QuotaLimit {
 	return map[pyth.QuotaName]*QuotaLimit{
 		pyth.QuotaExecutionsPerDay: &q.ExecutionsPerDay, pyth.QuotaCPUPerDay: &q.CPUMsPerDay, pyth.QuotaMemoryPerDay: &q.MemoryMiBMsPerDay,
@@ -123,7 +124,7 @@ type AdminUserChange struct {
 	Quotas   *UserQuotas `json:"quotas,omitempty" nullable:"false" doc:"New limits of the account. Null restores the default of the server. Absent limits do not change."`
 }
 
-// ResetLink lets a user set a new password once.
+// ResetLink describes a link with which a user can set a new password once.
 type ResetLink struct {
 	_ struct{} `doc:"A link to set a new password. The link works once."`
 
@@ -180,7 +181,8 @@ type (
 		Search string `query:"q" maxLength:"320" doc:"Return only users whose e-mail address contains this text, or whose ID is equal to it. Case does not matter."`
 		Page
 	}
-	// UserRef is exported because huma ignores unexported types.
+	// UserRef contains the path parameter with the ID of a user. The type is exported,
+	// because huma ignores unexported types.
 	UserRef struct {
 		ID string `path:"id" maxLength:"128" doc:"The ID of the account."`
 	}
@@ -209,8 +211,8 @@ const (
 	usersPath   = "/api/v1/admin/users"
 	userPath    = usersPath + "/{id}"
 	invitesPath = "/api/v1/admin/invites"
-	// AccountPath is the path of the account page. On this page, users register with an
-	// invite and set new passwords.
+	// AccountPath is the path of the account page. On this page, users can register with
+	// an invite or set a new password.
 	AccountPath = "/account"
 )
 

@@ -26,7 +26,7 @@ func (a adminAccounts) Authenticate(ctx context.Context, c pyth.Credentials) (*p
 	return p, err
 }
 
-// administration is a fake AdminService that keeps the last change.
+// administration is a fake AdminService that stores the last change.
 type administration struct {
 	pyth.AdminService
 	actor  pyth.UserID
@@ -83,7 +83,7 @@ func (*administration) Invites(context.Context, pyth.InviteID, int) ([]*pyth.Inv
 
 func (*administration) DeleteInvite(context.Context, pyth.UserID, pyth.InviteID) error { return nil }
 
-// operations is a fake OperationsService of a server with one run.
+// operations is a fake OperationsService. It simulates a server with one run.
 type operations struct{}
 
 var oneActive = pyth.ActiveExecution{Email: "ada@example.org", ExecutionRecord: pyth.ExecutionRecord{
@@ -190,8 +190,8 @@ func TestLinksHaveSchemeOfCaller(t *testing.T) {
 	}
 }
 
-// TestAdminOperationsRefuseUsers reads the operations from the OpenAPI document, so
-// that the test includes new operations.
+// TestAdminOperationsRefuseUsers reads the operations from the OpenAPI document. So the
+// test automatically includes new operations.
 func TestAdminOperationsRefuseUsers(t *testing.T) {
 	s := newFullServer(t)
 	n := 0

@@ -11,8 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// respondAsync is the value of the header Prefer (RFC 7240) with which a client asks
-// for a response before its run ends.
+// respondAsync is a value of the header Prefer (RFC 7240). With this value, a client asks
+// for a response before the end of its run.
 const respondAsync = "respond-async"
 
 // prefersAsync reports whether the request has the preference respond-async. It
@@ -29,8 +29,8 @@ func prefersAsync(header http.Header) bool {
 	return false
 }
 
-// enqueue accepts an asynchronous run and responds with its record. The parameter
-// "webhook" is nil if the request has no webhook.
+// enqueue puts an asynchronous run into the queue and responds with the record of the
+// run. The parameter "webhook" is nil if the request has no webhook.
 func (h *Handler) enqueue(ctx context.Context, program *pyth.Program, webhook *WebhookRequest) (*executeOutput, error) {
 	created, remove, err := h.createExecutionWebhook(ctx, program, webhook)
 	if err != nil {
@@ -49,10 +49,10 @@ func (h *Handler) enqueue(ctx context.Context, program *pyth.Program, webhook *W
 	return &executeOutput{Body: h.inJSON(http.StatusAccepted, answer)}, nil
 }
 
-// createExecutionWebhook creates the webhook of an asynchronous run, before the run can
-// start. If the server refuses the run, the caller must call the function "remove",
-// which deletes the webhook. If the server is killed before this call, the store
-// deletes the webhook after some days.
+// createExecutionWebhook creates the webhook of an asynchronous run before the run can
+// start. If the server refuses the run, the caller must call the function "remove", which
+// deletes the webhook. If the server stops before this call, the store deletes the
+// webhook some days later.
 func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Program, r *WebhookRequest) (created *WebhookCreated, remove func(), err error) {
 	if r == nil {
 		return nil, func() {}, nil
@@ -67,7 +67,7 @@ func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Prog
 		return nil, nil, err
 	}
 	return &WebhookCreated{Webhook: webhook(w), Secret: secret}, func() {
-		// If this call fails, the store deletes the webhook later.
+		// If the deletion of the webhook fails here, the store deletes the webhook later.
 		_ = h.cfg.Webhooks.DeleteWebhook(context.WithoutCancel(ctx), user, w.ID)
 	}, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// queue is a QueueService that keeps the programs that it accepts.
+// queue is a fake QueueService that stores the accepted programs.
 type queue struct {
 	programs []*pyth.Program
 	err      error

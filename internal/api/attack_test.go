@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestAttack runs the attacks that need no other package. The name of a subtest
-// begins with the number of the attack.
+// TestAttack runs the attacks that can be tested without other packages. The name of a
+// subtest begins with the number of the attack.
 func TestAttack(t *testing.T) {
 	t.Run("061_paths_out_of_the_directory", attackFilePaths)
 	t.Run("092_bombs_and_slow_requests_are_bounded", func(t *testing.T) {
@@ -92,9 +92,9 @@ func attackManyValues(t *testing.T) {
 		if res.StatusCode != 400 {
 			t.Errorf("%.30s: status %d: %.300s", body, res.StatusCode, res.body)
 		}
-		// The server doubles the buffer for the body repeatedly. Together, these buffers
-		// have up to three times the size of the body. Allow 8 MiB for all other
-		// allocations.
+		// The server repeatedly doubles the size of the buffer for the body. Together,
+		// all these buffers have up to three times the size of the body. The test allows
+		// 8 MiB for all other allocations.
 		if took := allocated() - before; took > 3*uint64(len(body))+(8<<20) {
 			t.Errorf("%.30s: %d MB allocated for a body of %d MB", body, took>>20, len(body)>>20)
 		}
@@ -145,8 +145,9 @@ func attackHugeBody(t *testing.T) {
 					t.Errorf("%s: status %d", path, res.StatusCode)
 				}
 			}
-			// Ignore an error. If the server closes the connection early, a client that is
-			// still writing gets a connection reset and no answer.
+			// Ignore the error. If the server closes the connection early, the client may
+			// still be writing. The client then gets a connection reset instead of a
+			// response.
 			if body.read.Load() > 200<<20 {
 				t.Errorf("%s: the server read %d MB", path, body.read.Load()>>20)
 			}
@@ -166,7 +167,8 @@ func attackGzipBomb(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Repeat one gzip member, because compressing all data would take long.
+	// Repeat one small gzip member, because the compression of all data would take too
+	// long.
 	bomb := strings.Repeat(member.String(), 1600)
 	s := newServer(t)
 	for _, encoding := range []string{"gzip", "GZIP", "deflate", "identity, gzip"} {
@@ -184,7 +186,7 @@ func attackGzipBomb(t *testing.T) {
 func attackHugeHeader(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	c := l.dial()
-	// The server can close the connection during the write, so ignore the error.
+	// Ignore the error, because the server may close the connection during the write.
 	_, _ = io.WriteString(c, "GET /api HTTP/1.1\r\nHost: x\r\nX-A: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
 	status, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && !strings.Contains(status, "431") {
@@ -196,7 +198,7 @@ func attackHugeHeader(t *testing.T) {
 }
 
 // The function "closed" reports whether err shows that the server has closed the
-// connection. For a time-out it returns false.
+// connection. It returns false for a time-out.
 func closed(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())
@@ -248,13 +250,14 @@ func attackSlowUnreadBody(t *testing.T) {
 func attackSlowReader(t *testing.T) {
 	l := listen(t, api.ServerConfig{}, func(c *api.Config) { c.ResponseTimeout = 200 * time.Millisecond })
 	l.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
-		// The answer exceeds the kernel's socket buffers, so writing it blocks.
+		// The response is larger than the kernel's socket buffers, so the server blocks
+		// while it writes the response.
 		return succeeded(strings.Repeat("a", 32<<20)), nil
 	}
 	c := l.dial()
 	l.write(c, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
-	// The client reads only the first line. Shutdown waits for all requests, so it
-	// returns only if the server gives up writing this answer.
+	// The client reads only the first line of the response. Shutdown waits for all
+	// requests. So Shutdown returns only if the server stops writing this response.
 	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
@@ -311,8 +314,8 @@ func attackSloppyJSON(t *testing.T) {
 	}
 }
 
-// canaries are secret values that the server must never repeat in an answer or in
-// the log.
+// canaries are secret values. The server must never write them to a response or to the
+// log.
 const (
 	canaryKey      = "pyapi_CanaryCanaryCanaryCanaryCanary"
 	canaryToken    = "eyJhbGciOiJIUzI1NiJ9.CANARYTOKEN.sig"

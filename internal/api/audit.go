@@ -46,7 +46,7 @@ type AuditList struct {
 	ListPage
 }
 
-// AuditCheckpoint is the signed tree head of the log.
+// AuditCheckpoint is the signed tree head (the root hash) of the audit log.
 type AuditCheckpoint struct {
 	_ struct{} `doc:"The signed tree head of the audit log."`
 

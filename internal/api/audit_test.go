@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// auditLog is an AuditService with one entry. It records the arguments of queries,
-// and the denied actions.
+// auditLog is a fake AuditService with one entry. It records the arguments of queries and
+// the denied actions.
 type auditLog struct {
 	mu     sync.Mutex
 	filter pyth.AuditFilter
@@ -189,8 +189,8 @@ func TestDeniedAttemptsAreRecorded(t *testing.T) {
 			[]*http.Request{anonymous("POST", "/api/login", loginJSON), anonymous("POST", "/api/login", loginJSON)},
 			[]noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionUserLogin}}},
 		},
-		// The API must not record these requests. They read data, match no audited
-		// action, or are recorded by the service.
+		// The API must not write audit entries for these requests. The requests only read
+		// data, match no audited action, or the service writes their entries.
 		"actions that the log does not contain": {[]*http.Request{bad("GET", "/api/v1/keys", ""), bad("POST", "/api/verify", ""), bad("GET", "/api/v1/audit", "")}, nil},
 		"with a fault":                          {[]*http.Request{anonymous("POST", "/api/login", `{}`), anonymous("POST", "/api/nothing", "")}, nil},
 	} {
@@ -233,8 +233,8 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 	if n := len(s.audit.noted); n > 600 {
 		t.Errorf("%d refusals were recorded in all, want at most 600", n)
 	}
-	// The next entry contains the number of omitted entries. Later entries must not
-	// repeat this number.
+	// The next entry contains the number of omitted entries. The entries after it must
+	// not contain this number again.
 	before := len(s.audit.noted)
 	total := before
 	for _, n := range s.audit.noted {

@@ -9,8 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// identify authenticates the caller by the credentials in the headers. It stores the
-// caller in the request, and records a failure in the audit log.
+// identify authenticates the caller with the credentials in the headers. It stores the
+// caller in the request. If the authentication fails, it writes the failure to the audit
+// log.
 func (h *Handler) identify(ctx context.Context) error {
 	err := h.lookUp(ctx)
 	if err != nil {
@@ -19,8 +20,8 @@ func (h *Handler) identify(ctx context.Context) error {
 	return err
 }
 
-// requireAdmin returns an error if the caller is not an administrator. It records the
-// denial in the audit log.
+// requireAdmin returns an error if the caller is not an administrator. In this case, it
+// also writes the denial to the audit log.
 func (h *Handler) requireAdmin(ctx context.Context) error {
 	if caller(ctx).User.Role == pyth.RoleAdmin {
 		return nil
@@ -63,7 +64,7 @@ func (h *Handler) lookUp(ctx context.Context) error {
 }
 
 // credentials returns the credentials in the headers. It returns an error if a header
-// with credentials is repeated, because a proxy may have checked only one of the
+// with credentials occurs more than once. A proxy may have checked only one of the
 // values.
 func credentials(h http.Header) (pyth.Credentials, error) {
 	var c pyth.Credentials

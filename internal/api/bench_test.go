@@ -25,8 +25,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// BenchmarkExecute measures the time that this package adds to a run. It excludes
-// the network, the services and writing the log to disk.
+// BenchmarkExecute measures the time that this package adds to a run. The result excludes
+// the network, the services and the writes of the log to the disk.
 func BenchmarkExecute(b *testing.B) {
 	small := `{"code":"print(42)"}`
 	large := `{"code":"x","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", 250_000) + `"}]}`

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// The type "connections" limits the number of open connections, and tracks which of
-// them have a request.
+// The type "connections" limits the number of open connections. It also tracks which
+// connections have a request.
 //
-// At the limit, a new connection replaces a connection without an authenticated
-// request. Such a connection has sent no complete header, waits for its next request,
-// or has a request without valid credentials.
+// At the limit, a new connection replaces a connection without an authenticated request.
+// Such a connection has not sent a complete header, waits for its next request, or has a
+// request without valid credentials.
 //
-// Among these connections, the oldest one of the IP address with the most such
-// connections is replaced. So one address with many connections cannot block other
-// addresses. If all connections have authenticated requests, the new connection is
-// closed.
+// To choose the connection to close, the server finds the IP address with the most
+// connections without an authenticated request. It closes the oldest of these
+// connections. So an address with many connections cannot block other addresses. If all
+// connections have authenticated requests, the server closes the new connection.
 type connections struct {
-	// max is the maximum number of open connections; 0 means no limit.
+	// max is the maximum number of open connections. The value 0 means no limit.
 	max int
 
 	mu   sync.Mutex
@@ -34,8 +34,8 @@ type connections struct {
 type connection struct {
 	address string
 	since   time.Time
-	// active is true if at least one byte of a request has arrived. authenticated is
-	// true if the current request has valid credentials.
+	// The field "active" is true if at least one byte of a request has arrived. The field
+	// "authenticated" is true if the current request has valid credentials.
 	active, authenticated bool
 }
 
@@ -45,8 +45,8 @@ func newConnections(limit int) *connections {
 	return c
 }
 
-// updateState stores the new state of a connection. net/http calls it for each
-// change (ConnState).
+// updateState stores the new state of a connection. net/http calls it for each change of
+// the state (ConnState).
 func (c *connections) updateState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,9 +92,9 @@ func (c *connections) setAuthenticated(conn net.Conn) {
 	}
 }
 
-// makeRoomLocked closes a connection if the limit is reached. If no connection can
-// be replaced, it closes the added connection. net/http then calls updateState for
-// the closed connection.
+// makeRoomLocked closes a connection if the limit is reached. If it cannot close an old
+// connection, it closes the new one. net/http then calls updateState for the closed
+// connection.
 func (c *connections) makeRoomLocked(added net.Conn) {
 	if c.max == 0 || len(c.open) < c.max {
 		return
@@ -106,9 +106,9 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		c.activeLocked(victim, false)
 		delete(c.open, victim)
 	}
-	// Close the connection without waiting for unsent data. A peer that reads nothing
-	// would otherwise delay the close while the lock is held. For the same reason,
-	// close a TLS connection without the alert that TLS sends.
+	// Close the connection without waiting for unsent data. Otherwise a peer that reads
+	// nothing would delay the close while this goroutine holds the lock. For the same
+	// reason, close a TLS connection without the closing alert of TLS.
 	if secure, ok := victim.(*tls.Conn); ok {
 		victim = secure.NetConn()
 	}
@@ -118,8 +118,8 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 	_ = victim.Close()
 }
 
-// victimLocked returns the connection to replace. It returns nil if all open
-// connections have authenticated requests.
+// victimLocked returns the connection to close. It returns nil if all open connections
+// have authenticated requests.
 func (c *connections) victimLocked() net.Conn {
 	spare := map[string]int{}
 	for _, x := range c.open {
@@ -152,8 +152,8 @@ func peerIP(conn net.Conn) string {
 	return address
 }
 
-// wait waits until no connection has a request. It returns the error of ctx if ctx
-// ends first.
+// The method "wait" waits until no connection has a request. If ctx ends first, it
+// returns the error of ctx.
 func (c *connections) wait(ctx context.Context) error {
 	c.mu.Lock()
 	quiet := c.quiet
@@ -168,15 +168,16 @@ func (c *connections) wait(ctx context.Context) error {
 
 type connKey struct{}
 
-// requestConnection is the value of connKey in the context of a request: the connection
-// of the request.
+// requestConnection is the value of connKey in the context of a request. It describes the
+// connection of the request.
 type requestConnection struct {
 	connections *connections
 	conn        net.Conn
 }
 
-// context returns a context that contains the connection. All requests on the
-// connection use this context, so that setConnectionAuthenticated finds the connection.
+// The method "context" returns a context that contains the connection. All requests on
+// the connection use this context, so that setConnectionAuthenticated finds the
+// connection.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }

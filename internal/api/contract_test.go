@@ -98,7 +98,8 @@ func TestBodyIsStrictInEveryOperation(t *testing.T) {
 			return
 		}
 		bodies++
-		// If the body has no example in the document, all its fields are optional.
+		// If the body has no example in the document, all fields of the body are
+		// optional.
 		good := "{"
 		for field, value := range op.RequestBody.Content["application/json"].Example {
 			if text, ok := value.(string); ok {
@@ -223,8 +224,9 @@ func TestPageLimitsAreChecked(t *testing.T) {
 	}
 }
 
-// TestKeysRefuseZeroExpiry sends Go's zero time, which is in year 1, as the expiry.
-// The services treat a zero time as "no expiry", so a request must not contain it.
+// TestKeysRefuseZeroExpiry sends Go's zero time as the expiry. The zero time is in year
+// 1. For the services, a zero time means "no expiry", so the API must reject a zero time
+// in a request.
 func TestKeysRefuseZeroExpiry(t *testing.T) {
 	s := newServer(t)
 	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"0001-01-01T00:00:00Z"}`))
@@ -236,7 +238,7 @@ func TestKeysRefuseZeroExpiry(t *testing.T) {
 	}
 }
 
-// notAudited contains the operations that change data without an audit log entry
+// notAudited contains operations that change data but create no entry in the audit log
 // (docs/audit.md).
 var notAudited = []string{
 	"DELETE /api/v1/sessions/{id}/files/{path}", "PUT /api/v1/sessions/{id}/files/{path}", "POST /api/v1/sessions/{id}/interrupt",
@@ -244,7 +246,8 @@ var notAudited = []string{
 }
 
 // TestDeniedChangesAreRecorded sends each operation that changes data with an invalid
-// key. The audit log must contain the refusal, unless notAudited lists the operation.
+// key. The audit log must contain an entry for each refusal, except for the operations in
+// notAudited.
 func TestDeniedChangesAreRecorded(t *testing.T) {
 	changes := 0
 	newFullServer(t).document().each(func(name string, op operation, ask func(string) *http.Request) {

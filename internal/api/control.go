@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// NewControl returns a handler that serves only the administration of users. The
-// handler needs no credentials: it treats every caller as the operator. So only the
+// NewControl returns a handler that serves only the administration of users. The handler
+// needs no credentials, because it treats every caller as the operator. So only the
 // operator may have access to the handler. The links in its responses begin with
 // publicURL.
 func NewControl(admin pyth.AdminService, publicURL string, logger *slog.Logger) (*Handler, error) {

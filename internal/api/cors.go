@@ -12,9 +12,9 @@ import (
 // anyOrigin allows the pages of all origins.
 const anyOrigin = "*"
 
-// Headers for cross-origin requests (CORS). No response has
-// Access-Control-Allow-Credentials, because a page must itself add its credentials to
-// the headers of a request. A browser never adds them.
+// Headers for cross-origin requests (CORS). No response has the header
+// Access-Control-Allow-Credentials, so browsers never add credentials to cross-origin
+// requests. A page must itself add its credentials to the headers.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Accept, Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Api-Key, X-Request-Id"
@@ -22,8 +22,8 @@ const (
 	corsMaxAge  = "600"
 )
 
-// CheckOrigins returns an error if an element is neither an origin, for example
-// https://example.org, nor * for all origins.
+// CheckOrigins returns an error if an element is invalid. An element must be an origin,
+// for example https://example.org, or * for all origins.
 func CheckOrigins(origins []string) error {
 	for _, o := range origins {
 		if o == anyOrigin && len(origins) == 1 {
@@ -40,9 +40,8 @@ func CheckOrigins(origins []string) error {
 	return nil
 }
 
-// allowOrigin adds the headers that allow a page of another origin to read the
-// response. If the request is a preflight request, allowOrigin answers it and returns
-// true.
+// allowOrigin adds the headers that allow a page of another origin to read the response.
+// If the request is a preflight request, allowOrigin sends the response and returns true.
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	origins := h.live.Load().Origins
 	if len(origins) == 0 {

@@ -25,8 +25,8 @@ const (
 // cursorSum is the length of the checksum in a cursor, in bytes.
 const cursorSum = 6
 
-// newCursor returns the cursor of the page after an item. The parameter "position" is
-// the position of this item. If it is "", newCursor returns "".
+// newCursor returns a cursor that points to the page after an item. The parameter
+// "position" is the position of this item. If "position" is "", newCursor returns "".
 func newCursor(list string, user pyth.UserID, position string) string {
 	if position == "" {
 		return ""
@@ -34,9 +34,9 @@ func newCursor(list string, user pyth.UserID, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(sumOfCursor(list, user, position), position...))
 }
 
-// position returns the position in a cursor. It returns an error if the cursor is
-// invalid or belongs to another list or user. The checksum detects mistakes, but does
-// not prevent forgery.
+// The function "position" returns the position that a cursor contains. It returns an
+// error if the cursor is invalid or belongs to another list or user. The checksum detects
+// mistakes of clients, but does not prevent forged cursors.
 func position(list string, user pyth.UserID, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil

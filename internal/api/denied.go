@@ -11,24 +11,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// Denials writes denied requests to the audit log. The method "Note" does not wait for
-// the write, and can drop an event.
+// Denials writes denied requests to the audit log. The method "Note" does not wait until
+// the entry is written, and it may drop an entry.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// The type "denied" writes audit entries for requests that the API denied before it
-// called the service for the action. The causes are missing or invalid credentials,
-// rate limits, and unknown encrypted programs. Callers can repeat such requests without
-// limit. So the number of entries is limited for each caller, and for all unknown
-// callers together. The next entry for an unknown caller contains the number of omitted
-// entries.
+// The type "denied" writes audit entries for requests that the API itself denied. The
+// service for the action does not see these requests. The causes are missing or invalid
+// credentials, rate limits, and unknown encrypted programs. Callers can repeat such
+// requests without limit. So the number of entries is limited for each caller, and for
+// all unknown callers together. The next entry for an unknown caller contains the number
+// of omitted entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// The field "omitted" is the number of requests without an entry. It becomes 0 when
-	// an entry contains the number.
+	// The field "omitted" counts the requests without an audit entry. The server sets it
+	// to 0 when it writes an entry that contains the number.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }
@@ -45,8 +45,8 @@ func newDenied(to Denials, now func() time.Time) *denied {
 	}
 }
 
-// noteDenied writes a denied request to the audit log. It does nothing if the cause of
-// err is not a denial, or if the audit log does not record the operation.
+// noteDenied writes a denied request to the audit log. It does nothing if err is not a
+// denial, or if the audit log does not record the operation.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {

@@ -26,15 +26,15 @@ var docsStyle string
 //go:embed docs.html.tmpl
 var docsTemplate string
 
-// contentSecurityPolicy returns the policy for the documentation pages. The policy
-// allows only the search form and the style sheet, which it identifies by a hash. It
-// forbids scripts, pictures, frames and content from other hosts.
+// contentSecurityPolicy returns the policy for the documentation pages. The policy allows
+// only the search form and the style sheet, and identifies the style sheet by its hash.
+// It forbids scripts, pictures, frames and content from other hosts.
 func contentSecurityPolicy() string {
 	return "default-src 'none'; style-src " + hashSource(docsStyle) + "; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
-// hashSource returns the part of a Content-Security-Policy that allows only the given
-// text.
+// hashSource returns a source expression for a Content-Security-Policy. The expression
+// allows only the given text.
 func hashSource(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
@@ -251,8 +251,8 @@ func docsFieldOf(name string, s *huma.Schema, required bool) docsField {
 	return f
 }
 
-// docsType describes a type. The result "link" is the name of the schema to link to; ""
-// if there is no such schema.
+// docsType describes a type. The result "link" is the name of the schema to link to. It
+// is "" if there is no such schema.
 func docsType(s *huma.Schema) (name, link string) {
 	switch {
 	case s.Ref != "":

@@ -35,7 +35,7 @@ type ZKKDF struct {
 	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
-// ZKCipher contains the name of a cipher and the nonce.
+// ZKCipher contains the name of a cipher and the nonce for this cipher.
 type ZKCipher struct {
 	_ struct{} `doc:"A cipher and its nonce."`
 
@@ -72,8 +72,8 @@ type ZKEncryptRequest struct {
 }
 
 // ZKExecuteRequest is the body of a request that runs an encrypted program. It has the
-// fields of ExecuteRequest except code and language, which are part of the stored
-// program.
+// fields of ExecuteRequest except code and language. These two fields are part of the
+// stored program.
 type ZKExecuteRequest struct {
 	_ struct{} `doc:"The settings of a run of an encrypted program. The request must have either masterPassword, or both sealedPassword and sandboxId."`
 
@@ -93,7 +93,8 @@ type ZKPasswordExecuteRequest struct {
 }
 
 // ZKSealedExecuteRequest is the variant of ZKExecuteRequest that contains the encrypted
-// password. Only the reserved sandbox can decrypt this password; the server cannot.
+// password. Only the reserved sandbox can decrypt this password. The server cannot
+// decrypt it.
 type ZKSealedExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program. The password is encrypted with the public key of a reserved sandbox."`
 
@@ -108,8 +109,8 @@ func (ZKExecuteRequest) oneOf() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[ZKPasswordExecuteRequest](), reflect.TypeFor[ZKSealedExecuteRequest]()}
 }
 
-// ZKSandbox describes a reservation, which is a sandbox that waits for a sealed
-// password.
+// ZKSandbox describes a reservation. A reservation is a sandbox that waits for an
+// encrypted password.
 type ZKSandbox struct {
 	_ struct{} `doc:"A sandbox that is reserved for one run with an encrypted password."`
 
@@ -149,12 +150,12 @@ const (
 	zkPath       = "/api/v1/zk"
 	zkCodePath   = zkPath + "/code"
 	zkByNamePath = zkCodePath + "/{name}"
-	// payloadBytes is the maximum body size of an encrypted program. The limit allows
-	// for 1 MiB of code with its authentication tag, in base64, and for 64 KiB of other
+	// payloadBytes is the maximum body size of an encrypted program. The limit is enough
+	// for 1 MiB of code with an authentication tag, in base64, and 64 KiB of other
 	// fields.
 	payloadBytes = (pyth.MaxCodeBytes+16)*4/3 + 64<<10
-	// encryptBytes is the maximum body size of encryptProgram. Each byte of the program
-	// may need six bytes in JSON, as \u00XX.
+	// encryptBytes is the maximum body size of encryptProgram. In JSON, each byte of the
+	// program may need six bytes, because it can be escaped as \u00XX.
 	encryptBytes = 6*pyth.MaxCodeBytes + 64<<10
 )
 
@@ -358,8 +359,8 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	return out, err
 }
 
-// encryptedJob returns a job with the password or the sealed password of the
-// request. The job contains no program yet.
+// encryptedJob returns a job with the password or the sealed password of the request. The
+// caller must add the program to the job.
 func (r *ZKExecuteRequest) encryptedJob() (*pyth.EncryptedJob, error) {
 	fault := func(location, message string) error { return pyth.Invalid(location, "%s", message) }
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// Enumerations of the API. Each enumeration is a component of the OpenAPI document, so
-// that a generated client has only one type for each of them.
+// Enumerations of the API. Each enumeration is a component of the OpenAPI document. So a
+// generated client has only one type for each enumeration.
 type (
 	// Language is a programming language.
 	Language string
@@ -177,8 +177,9 @@ func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
 }
 
 // Schema returns a schema that refers to the component UsageGroup. The extension
-// x-enum-varnames gives names to generators of clients. Without it, oapi-codegen would
-// use the name Language for a value, which is also the name of a type.
+// x-enum-varnames tells client generators which names to use for the values. Without the
+// extension, oapi-codegen would use the name Language for a value. This name is already
+// the name of a type.
 func (UsageGroup) Schema(r huma.Registry) *huma.Schema {
 	ref := enumSchema(r, "UsageGroup",
 		"The grouping of usage. `day`: one group for each day in UTC. `language`: one group for each language. `key`: one group for each API key that started programs.",

@@ -9,16 +9,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// These checks ensure that problem.Error implements the interfaces with which huma
-// writes an error.
+// These checks ensure that problem.Error implements the interfaces that huma needs to
+// write an error response.
 var (
 	_ huma.StatusError       = (*problem.Error)(nil)
 	_ huma.HeadersError      = (*problem.Error)(nil)
 	_ huma.ContentTypeFilter = (*problem.Error)(nil)
 )
 
-// newProblem converts err to the body of the response. It also stores err in the
-// request, so that the access log can contain it.
+// newProblem converts err to the body of an error response. It also stores err in the
+// request, because the access log contains err.
 func newProblem(req *request, err error) *problem.Error {
 	if e, ok := errors.AsType[*problem.Error](err); ok {
 		return e
@@ -31,8 +31,8 @@ func newProblem(req *request, err error) *problem.Error {
 	return e
 }
 
-// challenge returns the value of the header WWW-Authenticate (RFC 6750, section 3).
-// If the caller sent a bearer token, the value says that the token is invalid.
+// challenge returns the value of the header WWW-Authenticate (RFC 6750, section 3). If
+// the caller sent a bearer token, the value tells the caller that the token is invalid.
 func challenge(req *request) string {
 	if req.sentBearer {
 		return `Bearer realm="pyth-on", error="invalid_token"`
@@ -40,7 +40,7 @@ func challenge(req *request) string {
 	return `Bearer realm="pyth-on"`
 }
 
-// writeError writes an error response for code that runs outside huma.
+// writeError writes an error response. Code that does not run inside huma calls it.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := newProblem(requestOf(r.Context()), err)
 	for name, values := range e.GetHeaders() {

@@ -53,8 +53,9 @@ type EndEvent struct {
 	ExecuteResponse
 }
 
-// eventTypes returns the types of the data of events. Some streams do not refer to
-// these types, so publish adds their schemas to the OpenAPI document.
+// eventTypes returns the Go types of the data of events. Some streams do not refer to
+// these types. Therefore, publish adds the schemas of these types to the OpenAPI
+// document.
 func eventTypes() []reflect.Type {
 	return []reflect.Type{
 		reflect.TypeFor[StartEvent](), reflect.TypeFor[OutputEvent](), reflect.TypeFor[ResultEvent](), reflect.TypeFor[FileEvent](),

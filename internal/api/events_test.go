@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// sendEvents sends events, with an incomplete character at the end of an output.
+// sendEvents sends events. One output ends with an incomplete character.
 func sendEvents(id pyth.ExecutionID, to pyth.Events) error {
 	for _, send := range []func() error{
 		func() error { return to.Started(id) },
@@ -101,7 +101,8 @@ func TestListExecutionEventsResumes(t *testing.T) {
 	if got := get("exe_3", ""); got.StatusCode != 404 {
 		t.Errorf("status %d: %s", got.StatusCode, got.body)
 	}
-	// The last event of a run without stored content says how the run ended.
+	// If the content of a run is not stored, the last event still tells the client how
+	// the run ended.
 	if got := get("exe_2", ""); !strings.Contains(got.body, `"status":"killed"`) || !strings.Contains(got.body, `"signal":"SIGKILL"`) {
 		t.Errorf("got %s", got.body)
 	}

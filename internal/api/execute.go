@@ -17,7 +17,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// RunSettings contains the common fields of all requests that run a program.
+// RunSettings contains the fields that all requests to run a program have in common.
 type RunSettings struct {
 	_ struct{} `doc:"The common settings of all operations that run a program."`
 
@@ -32,8 +32,8 @@ type RunSettings struct {
 	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets with [secret:NAME] in stdout, stderr, error and text results. The server replaces values of at least 6 bytes, even if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
 }
 
-// RunOptions contains the fields of requests that run a given program. A generation
-// request has only RunSettings, because the model writes the program.
+// RunOptions contains the fields of requests that contain a program to run. A request for
+// a generation has only RunSettings, because the model writes the program.
 type RunOptions struct {
 	_ struct{} `doc:"The settings of a run of a program that is not encrypted."`
 
@@ -153,7 +153,7 @@ type ExecutionError struct {
 	Line      int    `json:"line,omitzero" doc:"The line of the program in which the error occurred. Absent if unknown." example:"1"`
 }
 
-// OutputFile is a file that a run created and that the response contains.
+// OutputFile is a file that a run created and that the server returns in the response.
 type OutputFile struct {
 	_ struct{} `doc:"A file that a run created."`
 
@@ -172,8 +172,8 @@ type SkippedFile struct {
 	Reason string `json:"reason" doc:"Why the file is not returned." example:"it is too large"`
 }
 
-// SkippedResult describes an omitted form of a rich value: its media type, and the
-// reason.
+// SkippedResult describes a form of a rich value that the response omits. It contains the
+// media type of this form and the reason.
 type SkippedResult struct {
 	_ struct{} `doc:"A media type of a rich value that the server omitted."`
 
@@ -193,8 +193,8 @@ type Usage struct {
 	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if the run has no network. One item contains all connections with the same host, port, verdict and reason."`
 }
 
-// Connection describes connections of a run with the same host, port, verdict and
-// reason.
+// Connection describes all connections of a run that have the same host, port, verdict
+// and reason.
 type Connection struct {
 	_ struct{} `doc:"All connections of a run with the same host, port, verdict and reason."`
 
@@ -213,19 +213,19 @@ type (
 		jsonBody[ExecuteRequest]
 	}
 	streamInput struct{ jsonBody[ExecuteRequest] }
-	// executeOutput has a Body that writes the response as JSON or as a stream of
-	// events.
+	// executeOutput is the output of an operation. Its field Body writes the response as
+	// JSON or as a stream of events.
 	executeOutput struct{ Body func(huma.Context) }
 )
 
-// queueAllowance is the time that a request may take in addition to the time-out of
-// its program. In this time, the program waits in the queue and its sandbox is
-// cleaned up.
+// queueAllowance is the additional time that a request may take, beyond the time-out of
+// its program. In this time, the program waits in the queue and the server cleans up its
+// sandbox.
 const queueAllowance = 90 * time.Second
 
-// executeBodyBytes returns the maximum body size of runProgram. Files in base64 need
-// four bytes for three bytes. Code and standard input may need six bytes for one
-// byte, as \u00XX. The other fields together get 1 MiB.
+// executeBodyBytes returns the maximum body size of runProgram. Files in base64 need four
+// bytes for every three bytes. A byte of code or standard input may need six bytes,
+// because it can be escaped as \u00XX. The other fields together get 1 MiB.
 func executeBodyBytes(l pyth.ExecutionLimits) int64 {
 	return l.MaxFilesBytes*4/3 + 6*(l.MaxCodeBytes+l.MaxStdinBytes) + 1<<20
 }
@@ -281,8 +281,8 @@ const (
 	opRun      = "runProgram"
 )
 
-// boundSchemas sets the limits and defaults of this server in the schemas. The
-// schemas document the limits, and the server also checks requests with them.
+// boundSchemas writes the limits and defaults of this server to the schemas. The schemas
+// document the limits, and the server also checks requests with the schemas.
 func (h *Handler) boundSchemas() {
 	l := h.cfg.Limits
 	schemas := h.api.OpenAPI().Components.Schemas.Map()
@@ -364,8 +364,8 @@ func (h *Handler) executeAsStream(ctx context.Context, in *streamInput) (*execut
 	return h.run(ctx, program, true)
 }
 
-// errSynchronousWebhook is the error of a request with a webhook for a run that is not
-// asynchronous.
+// errSynchronousWebhook is the error for a request that has a webhook but is not
+// asynchronous. Only asynchronous runs can have a webhook.
 var errSynchronousWebhook = pyth.Invalid("body.webhook", "is possible only in an asynchronous run; remove webhook, or send the request to /api/v1/execute with the header Prefer: respond-async")
 
 // run executes the program and responds with JSON or a stream of events.
@@ -396,7 +396,8 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	return p, nil
 }
 
-// program converts the options to a program without language and code.
+// program converts the options of a request to a program. The caller must set the
+// language and the code.
 func (r *RunOptions) program() (*pyth.Program, error) {
 	files, err := inputFiles(r.Files)
 	if err != nil {
@@ -433,8 +434,8 @@ func (r *NetworkRequest) hosts() []string {
 	return r.Allow
 }
 
-// limits returns the limits in the request. A limit that the request does not set is
-// zero.
+// limits returns the limits in the request. If the request does not set a limit, the
+// limit is zero.
 func (l *LimitsRequest) limits() pyth.Limits {
 	if l == nil {
 		return pyth.Limits{}

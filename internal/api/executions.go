@@ -88,7 +88,7 @@ type (
 const (
 	executionsPath = "/api/v1/executions"
 	executionPath  = executionsPath + "/{id}"
-	// waitAllowance is the time that getExecution may take in addition to the longest
+	// waitAllowance is the additional time that getExecution may take, beyond the longest
 	// wait for the end of the run.
 	waitAllowance = 90 * time.Second
 )
@@ -160,7 +160,8 @@ func (h *Handler) listExecutions(ctx context.Context, in *executionsInput) (*exe
 		State: pyth.ExecutionState(in.State), Status: pyth.Status(in.Status), Language: pyth.Language(in.Language), Label: in.Label,
 		Session: pyth.SessionID(in.SessionID), Key: pyth.KeyID(in.Key), Since: in.Since, Until: in.Until,
 	}
-	// Read one record more, to find out whether there is a next page.
+	// Read one more record than the page contains, to find out whether there is a next
+	// page.
 	all, err := h.cfg.Records.Executions(ctx, user, filter, pyth.ExecutionID(before), in.Limit+1)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func (h *Handler) registerExport() {
 }
 
 // exportAccount streams a ZIP file. If a part of the export fails, it closes the
-// connection. Otherwise the client would take an incomplete file for a complete one.
+// connection. Otherwise the client could not see that the file is incomplete.
 func (h *Handler) exportAccount(ctx context.Context, _ *noInput) (*exportOutput, error) {
 	p := caller(ctx)
 	if err := h.cfg.Profiles.NoteExport(ctx, p); err != nil {
@@ -251,7 +251,8 @@ func (x *export) audit(ctx context.Context, add func(any) error) error {
 	}
 }
 
-// addAll calls the function "add" for each item. If err is not nil, it returns err.
+// addAll calls the function "add" for each item. If the parameter "err" is not nil, it
+// only returns err.
 func addAll[T any](add func(any) error, all []T, err error, convert func(T) any) error {
 	if err != nil {
 		return err

@@ -11,8 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outputFile converts a file to the form in the response: text unchanged, and all other
-// content in base64. As in git and grep, a file that contains NUL is not text.
+// outputFile converts a file to its form in the response. Text is unchanged, and all
+// other content is in base64. Like git and grep, it treats a file with a NUL byte as
+// binary.
 func outputFile(f pyth.File) OutputFile {
 	out := OutputFile{
 		Path:      f.Path,
@@ -29,9 +30,9 @@ func outputFile(f pyth.File) OutputFile {
 	return out
 }
 
-// mediaType returns the media type of a file, according to the extension or, if the
-// extension is unknown, the content. It does not use package mime, whose table
-// depends on the host.
+// mediaType returns the media type of a file. The type depends on the extension. If the
+// extension is unknown, the type depends on the content. The function does not use
+// package mime, because the table of this package depends on the host.
 func mediaType(name string, content []byte) string {
 	if known := mediaTypeOf(strings.ToLower(path.Ext(name))); known != "" {
 		return known
@@ -42,8 +43,8 @@ func mediaType(name string, content []byte) string {
 	return detected
 }
 
-// mediaTypeOf returns the media type for a file extension; "" if the extension is
-// unknown.
+// mediaTypeOf returns the media type for a file extension. It returns "" if the extension
+// is unknown.
 func mediaTypeOf(extension string) string {
 	return map[string]string{
 		".txt":     "text/plain",

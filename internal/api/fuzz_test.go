@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// FuzzExecute sends arbitrary bodies. The answer must never be a server error. If
-// the server accepts a body, a strict JSON decoder must find the same code in it. A
-// refusal must list errors.
+// FuzzExecute sends arbitrary bodies. The response must never be a server error. If the
+// server accepts a body, a strict JSON decoder must find the same code in the body. A
+// response that refuses a body must list errors.
 func FuzzExecute(f *testing.F) {
 	for _, seed := range []string{
 		`{"code":"print(42)"}`, `{"code":"x","files":[{"path":"a","content":"AP8=","encoding":"base64"}]}`,

@@ -51,7 +51,7 @@ type Attempt struct {
 	Execution   *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program. Absent if the program was not run."`
 }
 
-// Stopped says why a generation ended early.
+// Stopped contains the reason why a generation ended early.
 type Stopped struct {
 	_ struct{} `doc:"Why a generation ended early."`
 
@@ -59,7 +59,7 @@ type Stopped struct {
 	Detail string    `json:"detail" doc:"What happened and what to do about it." example:"The model refused the request. Change the prompt."`
 }
 
-// TokenUsage contains the numbers of tokens that the model used for all attempts.
+// TokenUsage contains the numbers of tokens that the model used in all attempts together.
 type TokenUsage struct {
 	_ struct{} `doc:"The tokens that the model used."`
 
@@ -70,16 +70,17 @@ type TokenUsage struct {
 
 type (
 	generateInput struct{ jsonBody[GenerateRequest] }
-	// generateOutput has a Body that writes the response as JSON or as a stream of
-	// events.
+	// generateOutput is the output of an operation. Its field Body writes the response as
+	// JSON or as a stream of events.
 	generateOutput struct{ Body func(huma.Context) }
 )
 
-// maxAttempts is the maximum of the field maxAttempts in the request.
+// The constant maxAttempts is the largest allowed value of the field maxAttempts in the
+// request.
 const maxAttempts = 5
 
-// maxPromptBytes is the maximum size of a prompt in a body. A character has at most
-// four bytes in UTF-8, or twelve bytes as two \uXXXX escapes.
+// maxPromptBytes is the maximum size of a prompt in a body. A character has at most four
+// bytes in UTF-8, or twelve bytes if JSON escapes it as two \uXXXX.
 const maxPromptBytes = 12 * 32_000
 
 func (h *Handler) registerGenerate() {
@@ -225,8 +226,8 @@ func (s *generateStream) Text(text string) error { return s.send("text", OutputE
 
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 
-// Started sends the ID of a new run. If output of the previous run is still buffered,
-// it sends this output first.
+// Started sends the ID of a new run. If the buffer still contains output of the previous
+// run, Started sends this output first.
 func (s *generateStream) Started(id pyth.ExecutionID) error {
 	if err := s.flush(); err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 // HealthChecker checks the dependencies of the server.
 type HealthChecker interface {
 	// Health returns the state of each dependency by name. The check "sandbox" shows
-	// whether programs can run. Health must return quickly, so slow checks must run in
+	// whether programs can run. Health must return quickly, so it must run slow checks in
 	// the background.
 	Health(ctx context.Context) map[string]pyth.Check
 }
@@ -33,14 +33,15 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Profiles lets callers change their accounts. If Profiles is nil, its operations
-	// respond with not_implemented.
+	// Profiles lets callers change their accounts. If Profiles is nil, the operations on
+	// profiles respond with not_implemented.
 	Profiles pyth.ProfileService
-	// SendReset sends a reset token to the account with the e-mail address. It must
+	// SendReset sends a reset token to the account with the given e-mail address. It must
 	// return at once. If SendReset is nil, the server sends no mail.
 	SendReset func(email string)
-	// Optional services. If Sessions is nil, its operations respond with
-	// not_implemented. If Secrets or Packages is nil, its operations do not exist.
+	// Optional services. If Sessions is nil, the operations on sessions respond with
+	// not_implemented. If Secrets or Packages is nil, the operations of this service do
+	// not exist.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
@@ -52,49 +53,52 @@ type Config struct {
 	// the server must not store the output of runs.
 	Idempotency    pyth.IdempotencyService
 	DiscardsOutput bool
-	// Records serves the records of runs. If Records is nil, its operations respond
-	// with not_implemented.
-	Records pyth.RecordService
-	// Usage reports the usage of users. If Usage is nil, its operation responds with
-	// not_implemented.
-	Usage pyth.UsageService
-	// Webhooks manages webhooks. If Webhooks is nil, its operations respond with
-	// not_implemented.
-	Webhooks pyth.WebhookService
-	// SecondFactors manages second factors. If SecondFactors is nil, its operations
+	// Records serves the records of runs. If Records is nil, the operations on records
 	// respond with not_implemented.
+	Records pyth.RecordService
+	// Usage reports how many resources users used. If Usage is nil, the operation for
+	// usage reports responds with not_implemented.
+	Usage pyth.UsageService
+	// Webhooks manages webhooks. If Webhooks is nil, the operations on webhooks respond
+	// with not_implemented.
+	Webhooks pyth.WebhookService
+	// SecondFactors manages second factors. If SecondFactors is nil, the operations on
+	// second factors respond with not_implemented.
 	SecondFactors pyth.SecondFactorService
-	// Identities lets users sign in at an OIDC provider with the name OIDCName. If
-	// Identities is nil, its operations respond with not_implemented.
+	// Identities lets users sign in at an OIDC provider. OIDCName is the name of this
+	// provider. If Identities is nil, the operations of the sign-in respond with
+	// not_implemented.
 	Identities pyth.IdentityService
 	OIDCName   string
 	// Admin manages users, and Operations shows administrators what the server does. If
-	// one of them is nil, its operations respond with not_implemented.
+	// one of these fields is nil, the operations of this service respond with
+	// not_implemented.
 	Admin      pyth.AdminService
 	Operations pyth.OperationsService
-	// Settings returns the effective settings for administrators. If Settings is nil,
-	// its operation responds with not_implemented.
+	// Settings returns the current settings of the server for administrators. If Settings
+	// is nil, the operation for settings responds with not_implemented.
 	Settings func() []pyth.Setting
 	// PublicURL is the address of the API in links to users. If it is "", links have
 	// the scheme and the host of the request.
 	PublicURL string
-	// Audit serves the audit log. If Audit is nil, its operations respond with
-	// not_implemented.
+	// Audit serves the audit log. If Audit is nil, the operations on the audit log
+	// respond with not_implemented.
 	Audit pyth.AuditService
-	// Denials writes audit entries for requests that the API itself denied, if the log
-	// has entries for the requested action. If Denials is nil, denied requests are not
-	// recorded.
+	// Denials writes audit entries for requests that the API itself denied. It writes an
+	// entry only if the requested action is audited. If Denials is nil, the API writes no
+	// entries.
 	Denials Denials
-	// ZK serves encrypted programs. If ZK is nil, its operations respond with
-	// not_implemented.
+	// ZK serves encrypted programs. If ZK is nil, the operations on encrypted programs
+	// respond with not_implemented.
 	ZK pyth.EncryptedService
-	// Generations generates programs. If Generations is nil, its operation does not
-	// exist. GenerateTimeout is the time-out of one reply of the model.
+	// Generations generates programs. If Generations is nil, the operation for a
+	// generation does not exist. GenerateTimeout is the time-out of one reply of the
+	// model.
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 
-	// Languages, Limits and Features are part of the response of GET /api. Limits
-	// also determines the maximum size of bodies and the limits in the schemas.
+	// Languages, Limits and Features are part of the response of GET /api. The field
+	// Limits also determines the maximum size of bodies and the limits in the schemas.
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
 	Features  []string
@@ -113,22 +117,22 @@ type Config struct {
 	// MetricsToken is the bearer token for GET /metrics. If MetricsToken is "", the
 	// route does not exist.
 	MetricsToken string
-	// Collectors contains further metrics to export, in addition to the metrics of this
-	// package.
+	// Collectors contains additional metrics that are not part of this package.
 	Collectors []prometheus.Collector
 	// RequestMemoryBytes is the maximum memory for the bodies of all current requests.
-	// One caller can use at most a quarter of this memory. Zero means 256 MiB.
+	// One caller can use at most a quarter of this memory. Zero means the default, 256
+	// MiB.
 	RequestMemoryBytes int64
-	// BodyTimeout is the time-out for receiving a body; zero means 30 seconds.
+	// BodyTimeout is the time-out for receiving a body. Zero means 30 seconds.
 	BodyTimeout time.Duration
-	// ResponseTimeout is the time-out for sending a response; zero means 60 seconds.
+	// ResponseTimeout is the time-out for sending a response. Zero means 60 seconds.
 	ResponseTimeout time.Duration
-	// HandlerTimeout is the default time-out of requests; zero means 30 seconds.
-	// Requests that run programs or transfer files have a longer time-out.
+	// HandlerTimeout is the default time-out of requests. Zero means 30 seconds. Requests
+	// that run programs or transfer files have a longer time-out.
 	HandlerTimeout time.Duration
-	// Tracer begins a trace for each request; nil if the server records no traces.
+	// Tracer begins a trace for each request. It is nil if the server records no traces.
 	Tracer *tracing.Tracer
-	// Now returns the current time; nil means time.Now.
+	// Now returns the current time. If Now is nil, the server uses time.Now.
 	Now func() time.Time
 }
 
@@ -141,7 +145,7 @@ type Handler struct {
 	api    huma.API
 	live   atomic.Pointer[liveState]
 	denied *denied
-	// crossOrigin detects requests that a page of another origin sent.
+	// crossOrigin detects requests that come from a page of another origin.
 	crossOrigin http.CrossOriginProtection
 	metrics     *metrics
 	bodies      *body.Budget
@@ -149,7 +153,7 @@ type Handler struct {
 	// faults are mistakes in the definitions of operations. New returns them as an
 	// error.
 	faults []error
-	// operator is the caller of all requests to a control handler; nil for the API.
+	// operator is the caller of all requests to a control handler. It is nil for the API.
 	operator *pyth.Principal
 	// The field "drained" is a context that ends when Drain is called.
 	drained   context.Context
@@ -168,7 +172,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	setDefaults(&cfg)
 	h := newHandler(cfg, executeBodyBytes(cfg.Limits))
-	// Pass no adapter to huma, because each operation has its own adapter
+	// Pass no adapter to huma, because each operation has a separate adapter
 	// (registration).
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
@@ -227,9 +231,8 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Drain makes the handler refuse new requests. Requests that have begun continue, but
-// stop waiting for the end of a run. Health checks, probes and metrics remain
-// available.
+// Drain makes the handler refuse new requests. Current requests continue, but they no
+// longer wait for the end of a run. Health checks, probes and metrics remain available.
 func (h *Handler) Drain() {
 	h.draining.Store(true)
 	h.stopWaits()
@@ -242,8 +245,8 @@ func (h *Handler) Gatherer() prometheus.Gatherer { return h.metrics.registry }
 // only on a separate listener.
 func (h *Handler) MetricsHandler() http.Handler { return h.metrics.handler() }
 
-// encode returns v as JSON. It replaces invalid UTF-8 by U+FFFD, because the output
-// of a program may contain invalid UTF-8.
+// encode returns v as JSON. It replaces invalid UTF-8 with U+FFFD, because the output of
+// a program may contain invalid UTF-8.
 func encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {

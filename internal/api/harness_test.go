@@ -41,7 +41,7 @@ type accounts struct {
 	calls   []string
 	expires time.Time
 	spec    pyth.KeySpec
-	// scopes are the scopes of goodKey; nil stands for all scopes.
+	// scopes are the scopes of the API key goodKey. The value nil means all scopes.
 	scopes   []pyth.Scope
 	lastPage struct {
 		cursor string
@@ -260,8 +260,8 @@ func newServer(t *testing.T, change ...func(*api.Config)) *server {
 	return s
 }
 
-// validators caches a validator for each OpenAPI document, because the creation of a
-// validator takes longer than most tests.
+// validators caches one validator for each OpenAPI document. The creation of a validator
+// takes more time than most tests.
 var validators sync.Map
 
 func validatorOf(t *testing.T, document []byte) *openapitest.Validator {
@@ -282,7 +282,8 @@ type answer struct {
 	body string
 }
 
-// send serves the request and compares the response with the OpenAPI document.
+// send sends the request to the server and compares the response with the OpenAPI
+// document.
 func (s *server) send(r *http.Request) answer {
 	s.Helper()
 	w := httptest.NewRecorder()
@@ -298,8 +299,8 @@ func (s *server) send(r *http.Request) answer {
 	return answer{res, string(data)}
 }
 
-// request returns a request with the API key. The parameter "body" is JSON; "" for no
-// body.
+// request returns a request with the API key. The parameter "body" is JSON, or "" for a
+// request without a body.
 func request(method, target, body string) *http.Request {
 	r := anonymous(method, target, body)
 	r.Header.Set("x-api-key", goodKey)

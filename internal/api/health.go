@@ -38,8 +38,8 @@ type HealthCheck struct {
 
 	Status HealthStatus `json:"status" doc:"The state." example:"ok"`
 	Detail string       `json:"detail,omitzero" doc:"Details of the state." example:"9.3 GiB free"`
-	// FreeBytes is nil if the dependency is not a disk. The field is a pointer, so that
-	// the response contains the number 0 for a full disk.
+	// FreeBytes is nil if the dependency is not a disk. The field is a pointer, because
+	// the response must also contain the number 0 (a full disk).
 	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"The free space of a disk." example:"10000000000"`
 	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"The size of a disk." example:"20000000000"`
 }
@@ -66,8 +66,8 @@ type (
 	noInput      struct{}
 )
 
-// The type "unhealthy" is the error of a server that cannot run programs. Its JSON is a
-// HealthProblem.
+// The type "unhealthy" is the error of a server that cannot run programs. Its JSON form
+// is a HealthProblem.
 type unhealthy struct {
 	problem *problem.Error
 	state   ServerState
@@ -161,9 +161,9 @@ func (h *Handler) ready(ctx context.Context, _ *noInput) (*probeOutput, error) {
 	return &probeOutput{ProbeResponse{Status: statusOK}}, nil
 }
 
-// state returns the checks and the state of the server. The state of the server is
-// the worst state of all checks. If the check "sandbox" is degraded, the server is
-// unavailable, because programs cannot run.
+// The method "state" returns the checks and the state of the server. The state of the
+// server is the worst state of all checks. If the check "sandbox" is degraded, the server
+// is unavailable, because programs cannot run.
 func (h *Handler) state(ctx context.Context) HealthResponse {
 	out := HealthResponse{Status: statusOK, ServerState: ServerState{
 		Version:  h.cfg.Version,

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// init sets huma's hooks for errors and schemas. These hooks are package variables of
-// huma. They hold no state, so all Handlers in a process can share them.
+// init sets huma's hooks for errors and schemas. The hooks are package variables of huma.
+// The hooks have no state, so all Handlers in a process can share the hooks.
 func init() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		e := newProblem(requestOf(ctx.Context()), humaError(status, msg, errs))
@@ -31,13 +31,15 @@ func init() {
 	}
 	// Lists in the API are never null (docs/api.md).
 	huma.DefaultArrayNullable = false
-	// Names of fields are case-sensitive, so {"CODE": …} has an unknown field.
+	// Names of fields are case-sensitive. For example, the server rejects {"CODE": …},
+	// because the field is unknown.
 	huma.ValidateStrictCasing = true
 	setMessages()
 }
 
 // humaError converts an error of huma to an error for the caller. huma checks only
-// parameters in the path and the query. The new error does not contain their values.
+// parameters in the path and in the query. The new error does not contain the values of
+// these parameters.
 func humaError(status int, msg string, errs []error) error {
 	if status >= http.StatusInternalServerError {
 		return errors.Join(append([]error{errors.New(msg)}, errs...)...)
@@ -59,7 +61,8 @@ func fieldErrors(errs []error) pyth.FieldErrors {
 }
 
 // newRegistry returns a registry of schemas. Some types are in packages that do not
-// import huma. For each of them, newRegistry uses the schema of a type in this package.
+// import huma. For each of these types, newRegistry uses the schema of a type in this
+// package.
 func newRegistry() huma.Registry {
 	r := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	r.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())
@@ -67,7 +70,7 @@ func newRegistry() huma.Registry {
 	return r
 }
 
-// secretText defines the schema of secret text in requests.
+// secretText defines the schema of a secret text in a request.
 type secretText string
 
 func (secretText) Schema(huma.Registry) *huma.Schema {
@@ -77,9 +80,9 @@ func (secretText) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// registration is the huma.API of one operation. huma generates the documentation of
-// parameters and responses, parses parameters and writes responses. This package
-// does everything else, before it calls huma.
+// registration is the huma.API of one operation. huma documents and parses parameters,
+// and it documents and writes responses. This package does all other work before it
+// calls huma.
 type registration struct {
 	huma.API
 
@@ -92,7 +95,7 @@ var (
 	_ huma.OperationDocumenter = registration{}
 )
 
-// Adapter returns r, so that huma calls the Handle method of r.
+// Adapter returns r itself. So huma calls the Handle method of r.
 func (r registration) Adapter() huma.Adapter { return r }
 
 // DocumentOperation adds the operation to the OpenAPI document.
@@ -118,8 +121,8 @@ func (r registration) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.handler.ServeHTTP(w, req)
 }
 
-// Negotiate always selects JSON, even if the caller does not accept JSON. A response
-// in JSON is more useful than status 406.
+// Negotiate always selects JSON, even if the caller does not accept JSON. A response in
+// JSON is more useful to the caller than status 406.
 func (registration) Negotiate(string) (string, error) { return applicationJSON, nil }
 
 func (registration) Marshal(w io.Writer, _ string, v any) error {

@@ -20,15 +20,16 @@ const idempotencyHeader = "Idempotency-Key"
 // maxIdempotencyKey is the maximum length of an idempotency key.
 const maxIdempotencyKey = 255
 
-// endTimeout is the time-out for storing the answer of a request.
+// endTimeout is the time-out for storing the response of a request.
 const endTimeout = 10 * time.Second
 
-// isIdempotent reports whether clients can send the operation with an idempotency key.
+// isIdempotent reports whether a request for the operation may contain an idempotency
+// key.
 func (h *Handler) isIdempotent(op *operation) bool {
 	return h.cfg.Idempotency != nil && op.Method == http.MethodPost && !op.public && !op.optionalCredentials
 }
 
-// idempotent is one request with an idempotency key.
+// idempotent describes one request that has an idempotency key.
 type idempotent struct {
 	user pyth.UserID
 	key  string
@@ -68,7 +69,7 @@ func validIdempotencyKey(key string) bool {
 	return true
 }
 
-// hashedBody is the body of a request. Each read adds the bytes to a hash.
+// hashedBody is the body of a request. It adds all bytes that are read to a hash.
 type hashedBody struct {
 	io.Closer
 
@@ -77,8 +78,8 @@ type hashedBody struct {
 
 func (b *hashedBody) Read(p []byte) (int, error) { return b.hashed.Read(p) }
 
-// checkKeepable returns an error if the server must not store the answer to the
-// request, for example because the answer is a stream.
+// checkKeepable returns an error if the server must not store the response to the
+// request, for example because the response is a stream.
 func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 	refuse := func(why string) error {
 		return &pyth.Error{Code: pyth.CodeInvalid, Message: "This request cannot have the header Idempotency-Key, because " + why}
@@ -100,7 +101,7 @@ func (h *Handler) checkKeepable(r *http.Request, op *operation) error {
 }
 
 // serveOnce executes the request with the function "next". If the server has already
-// executed a request with the same key, serveOnce sends the stored answer instead.
+// executed a request with the same key, serveOnce sends the stored response instead.
 func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request, op *operation, x *idempotent, next http.HandlerFunc) {
 	if err := h.checkKeepable(r, op); err != nil {
 		h.writeError(w, r, err)
@@ -128,7 +129,8 @@ func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request, op *operatio
 	finished := false
 	defer func() {
 		req.w = w
-		// After a panic the outcome is unknown, so the request keeps no answer.
+		// After a panic, the outcome of the request is unknown. So the server stores no
+		// response.
 		if finished {
 			h.endRequest(ctx, x, answer)
 		}
@@ -138,7 +140,7 @@ func (h *Handler) serveOnce(w http.ResponseWriter, r *http.Request, op *operatio
 	finished = true
 }
 
-// endRequest stores the answer. It uses a new context, because the context of the
+// endRequest stores the response. It uses a new context, because the context of the
 // request ends when the client disconnects.
 func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerRecorder) {
 	stored := answer.stored()
@@ -152,8 +154,8 @@ func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerR
 	}
 }
 
-// hasEffect reports whether a failed request can have had an effect. The server must
-// not execute such a request again.
+// hasEffect reports whether a failed request may have changed the state of the server.
+// The server must not execute such a request again.
 func hasEffect(status int, err error) bool {
 	switch status {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -162,7 +164,7 @@ func hasEffect(status int, err error) bool {
 	return errors.Is(err, pyth.ErrCarriedOut)
 }
 
-// answerRecorder forwards an answer to the client and keeps a copy.
+// answerRecorder forwards a response to the client and keeps a copy of the response.
 type answerRecorder struct {
 	http.ResponseWriter
 
@@ -172,8 +174,8 @@ type answerRecorder struct {
 	large  bool
 }
 
-// maxRecorded is the maximum size of the copy. The idempotency service has a smaller
-// limit.
+// maxRecorded is the maximum size of the copy of a response. The idempotency service has
+// a smaller limit.
 const maxRecorded = 8 << 20
 
 func (a *answerRecorder) Unwrap() http.ResponseWriter { return a.ResponseWriter }
@@ -191,12 +193,13 @@ func (a *answerRecorder) Write(b []byte) (int, error) {
 		a.body.Write(b)
 	}
 	// Ignore the error, because the client may have disconnected. If the client repeats
-	// the request, it receives the whole answer.
+	// the request, it receives the whole response.
 	_, err := a.ResponseWriter.Write(b)
 	return len(b), err
 }
 
-// The method "stored" returns the copy, with those headers that describe its content.
+// The method "stored" returns the copy of the response. The copy contains only the
+// headers that describe the content.
 func (a *answerRecorder) stored() *pyth.StoredAnswer {
 	header := http.Header{}
 	for _, name := range []string{"Content-Type", "Location", "Preference-Applied", "Retry-After"} {

@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// answers is an IdempotencyService in memory.
+// answers is a fake IdempotencyService that stores responses in memory.
 type answers struct {
 	requests map[string][32]byte
 	answers  map[string]*pyth.StoredAnswer

@@ -23,7 +23,7 @@ type ServerInfo struct {
 	Features      []string       `json:"features" doc:"The parts of the API that this server offers." example:"[\"execute\"]"`
 }
 
-// LanguageInfo describes a language that the server runs.
+// LanguageInfo describes a programming language that the server can run.
 type LanguageInfo struct {
 	_ struct{} `doc:"A language of the server."`
 
@@ -32,7 +32,7 @@ type LanguageInfo struct {
 	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language. If a default runtime exists, it is the first."`
 }
 
-// RuntimeInfo describes a runtime that runs a language.
+// RuntimeInfo describes a runtime for a language.
 type RuntimeInfo struct {
 	_ struct{} `doc:"A runtime of a language."`
 
@@ -55,7 +55,7 @@ type ServerLimits struct {
 	Max              RunLimits `json:"max" doc:"The maximum limits that a request may set."`
 }
 
-// RunLimits contains the default or maximum limits of a run.
+// RunLimits contains the limits of a run: either the defaults or the maximums.
 type RunLimits struct {
 	_ struct{} `doc:"The limits of a run."`
 

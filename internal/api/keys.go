@@ -28,7 +28,7 @@ type KeyChangeRequest struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the expiry does not change." example:"2027-04-04T08:23:21Z"`
 }
 
-// KeyInfo describes an API key, without the key itself.
+// KeyInfo describes an API key. It does not contain the secret key itself.
 type KeyInfo struct {
 	_ struct{} `doc:"Information about an API key, without the key itself."`
 
@@ -59,14 +59,14 @@ type KeyList struct {
 	ListPage
 }
 
-// ListPage contains the fields that all pages of lists have.
+// ListPage contains the fields that all list pages have in common.
 type ListPage struct {
 	_ struct{} `doc:"The fields that all pages of lists have."`
 
 	NextCursor string `json:"nextCursor,omitzero" doc:"The cursor of the next page. Absent on the last page." example:"c2Vjb25kIHBhZ2U"`
 }
 
-// Page contains the query parameters that select a page of a list. It is exported
+// Page contains the query parameters that select a page of a list. The type is exported,
 // because huma ignores unexported types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
@@ -82,7 +82,8 @@ type (
 		ID string `path:"id" maxLength:"128" doc:"The ID of the key."`
 	}
 	keyChangeInput struct {
-		// huma ignores embedded unexported types, so this type repeats the field.
+		// huma ignores embedded unexported types. So this type declares the field ID
+		// again.
 		ID string `path:"id" maxLength:"128" doc:"The ID of the key."`
 		jsonBody[KeyChangeRequest]
 	}

@@ -7,16 +7,16 @@ import (
 // LiveConfig contains the settings that Reconfigure can change while the Handler
 // serves requests.
 type LiveConfig struct {
-	// RateLimits limits how often callers may send requests. A zero rate means no
-	// limit.
+	// RateLimits contains limits on how often callers may send requests. A zero rate
+	// means no limit.
 	RateLimits RateLimits
 	// TrustedProxies contains the addresses of trusted proxies. The server uses the
 	// headers X-Forwarded-For and X-Forwarded-Proto only if one of these proxies sent
 	// the request.
 	TrustedProxies []netip.Prefix
-	// Origins contains the origins of pages that may send requests to the API, or * for
-	// all origins. If Origins is empty, browsers block requests of all pages of other
-	// origins.
+	// Origins contains the origins of pages that may send requests to the API. The value
+	// * allows all origins. If Origins is empty, browsers block the requests of pages of
+	// all other origins.
 	Origins []string
 }
 
@@ -26,9 +26,8 @@ type liveState struct {
 	limits *limiters
 }
 
-// Reconfigure changes settings. Requests that have begun can still use the previous
-// settings. If the rate limits do not change, the requests that a caller has already
-// sent still count.
+// Reconfigure changes settings. Current requests may still use the previous settings. If
+// the rate limits do not change, earlier requests of a caller still count.
 func (h *Handler) Reconfigure(c LiveConfig) {
 	next := &liveState{LiveConfig: c}
 	if before := h.live.Load(); before != nil && before.RateLimits == c.RateLimits {

@@ -14,7 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// fromPage sends a request as a browser sends it for a page with the given origin.
+// fromPage sends a request in the same way as a browser that shows a page with the given
+// origin.
 func fromPage(s *server, method, origin string, preflight bool) *http.Response {
 	r := anonymous(method, "/api/v1/execute", "")
 	r.Header.Set("Origin", origin)
@@ -62,8 +63,8 @@ func TestCORSAllowsConfiguredOrigins(t *testing.T) {
 			}
 		})
 	}
-	// An error response must have the CORS headers, so that the page can read the
-	// error.
+	// An error response must have the CORS headers. Without these headers, the page could
+	// not read the error.
 	s := newServer(t, func(config *api.Config) { config.Origins = []string{"https://a.example"} })
 	res := fromPage(s, "POST", "https://a.example", false)
 	if res.StatusCode != 401 || res.Header.Get("Access-Control-Allow-Origin") != "https://a.example" || !strings.Contains(res.Header.Get("Access-Control-Expose-Headers"), "X-Request-Id") {
@@ -111,7 +112,8 @@ func TestReconfigureChangesLimitsAndProxies(t *testing.T) {
 	}
 }
 
-// TestClientIPTrustsUnixSocket sends requests as a proxy that uses a Unix socket.
+// TestClientIPTrustsUnixSocket sends requests like a proxy that connects through a Unix
+// socket.
 func TestClientIPTrustsUnixSocket(t *testing.T) {
 	for forwarded, want := range map[string]string{"9.9.9.9, 1.2.3.4": "1.2.3.4", "": "", "1.2.3.4, rubbish": ""} {
 		s := newServer(t)

@@ -16,8 +16,8 @@ import (
 // login. Browsers send the refresh token only to this path.
 const loginCookiePath = "/api/v1/login-cookie"
 
-// cookieLifetime is the time after which browsers delete the refresh token. It is the
-// longest time that browsers allow. The server itself checks the expiry of the token.
+// cookieLifetime is the time after which browsers delete the refresh token. Browsers
+// allow no longer time. The server itself checks the expiry of the token.
 const cookieLifetime = 400 * 24 * time.Hour
 
 // LoginCookieRequest is the body of storeLoginCookie.
@@ -36,7 +36,7 @@ type LoginCookie struct {
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credentials expire. Absent for an API key that does not expire."`
 }
 
-// IDs of operations that have special rate limits.
+// IDs of operations with special rate limits.
 const (
 	opStoreLoginCookie  = "storeLoginCookie"
 	opDeleteLoginCookie = "deleteLoginCookie"
@@ -131,8 +131,8 @@ func (h *Handler) deleteLoginCookie(ctx context.Context, _ *noInput) (*noOutput,
 	if token == "" {
 		return nil, nil
 	}
-	// The JWT in the first cookie may have expired, so exchange the refresh token for a
-	// new one.
+	// The JWT in the first cookie may have expired. So exchange the refresh token for a
+	// new JWT.
 	g, err := h.cfg.Accounts.Refresh(ctx, token, pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()})
 	if err != nil {
 		if pyth.ErrorCode(err) == pyth.CodeInvalidCredentials {
@@ -143,9 +143,9 @@ func (h *Handler) deleteLoginCookie(ctx context.Context, _ *noInput) (*noOutput,
 	return nil, h.cfg.Accounts.Logout(ctx, &pyth.Principal{User: g.User, Credential: pyth.CredentialJWT}, g.RefreshToken)
 }
 
-// cookieCredentials returns the credentials in the cookie of a page of this server. It
-// returns no credentials if there is no cookie, and an error if a page of another
-// origin sent the request.
+// cookieCredentials returns the credentials in the cookie that a page of this server
+// sent. Without a cookie, it returns no credentials. If a page of another origin sent the
+// request, it returns an error.
 func (h *Handler) cookieCredentials(r *http.Request) (pyth.Credentials, error) {
 	token := cookieValue(r, h.tokenCookie(r))
 	if token == "" {
@@ -157,10 +157,10 @@ func (h *Handler) cookieCredentials(r *http.Request) (pyth.Credentials, error) {
 	return pyth.Credentials{Bearer: token}, nil
 }
 
-// checkSameOrigin returns an error if a page of another origin sent the request, so
-// that such a page cannot use the cookies of the user (CSRF). It also refuses GET
-// requests, which http.CrossOriginProtection allows. For other methods, browsers
-// without Sec-Fetch-Site send Origin.
+// checkSameOrigin returns an error if a page of another origin sent the request.
+// Otherwise such a page could use the cookies of the user (CSRF). The function also
+// checks GET requests, because http.CrossOriginProtection always allows GET. For other
+// methods, browsers that do not support Sec-Fetch-Site send the header Origin.
 func (h *Handler) checkSameOrigin(r *http.Request) error {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if (site == "" || site == "same-origin" || site == "none") && h.crossOrigin.Check(r) == nil {
@@ -169,8 +169,8 @@ func (h *Handler) checkSameOrigin(r *http.Request) error {
 	return pyth.Errorf(pyth.CodeForbidden, "A page of another origin sent the request, and cookies are valid only for pages of this server. Send an API key in the header x-api-key.")
 }
 
-// tokenCookie and refreshCookie return the names of the cookies. All servers of a host
-// share their cookies, so the names contain the port.
+// tokenCookie and refreshCookie return the names of the cookies. All servers on a host
+// share their cookies. So the names contain the port of the server.
 func (h *Handler) tokenCookie(r *http.Request) string   { return h.cookieName(r, "token") }
 func (h *Handler) refreshCookie(r *http.Request) string { return h.cookieName(r, "refresh") }
 
@@ -180,8 +180,8 @@ func (h *Handler) cookieName(r *http.Request, kind string) string {
 		name += "-" + port
 	}
 	if h.servesHTTPS(r) {
-		// Pages of other hosts of the domain cannot set cookies with this prefix (RFC 6265bis,
-		// section 4.1.3.2).
+		// Pages on other hosts of the same domain cannot set cookies with this prefix
+		// (RFC 6265bis, section 4.1.3.2).
 		return "__Host-" + name
 	}
 	return name
@@ -208,8 +208,8 @@ func (h *Handler) setCookie(req *request, name, path, value string, lifetime tim
 }
 
 // cookieValue returns the value of the cookie with the given name. It returns "" if the
-// request has no such cookie. It also returns "" if the request has several, because a
-// page of another host may have set one of them.
+// request has no cookie with this name. It also returns "" for several cookies with this
+// name, because a page of another host may have set one of them.
 func cookieValue(r *http.Request, name string) string {
 	cookies := r.CookiesNamed(name)
 	if len(cookies) != 1 {

@@ -13,7 +13,7 @@ import (
 
 const loginCookie = "/api/v1/login-cookie"
 
-// pageRequest returns a request that a page sends with the cookies.
+// pageRequest returns a request with the cookies, as a page would send the request.
 func pageRequest(method, target, body, site string, cookies ...*http.Cookie) *http.Request {
 	r := anonymous(method, target, body)
 	if site != "" {
@@ -100,8 +100,8 @@ func TestLoginCookieAuthenticatesOnlyPagesOfThisServer(t *testing.T) {
 	}
 }
 
-// TestRefreshRefusesCookies checks that scripts of the page cannot exchange the cookie for
-// a token and an API key that they can read.
+// TestRefreshRefusesCookies checks that scripts of the page cannot exchange the cookie
+// for a token and an API key. Scripts could read this token and this key.
 func TestRefreshRefusesCookies(t *testing.T) {
 	s := newServer(t)
 	r := pageRequest("POST", "/api/refresh", "", "same-origin", &http.Cookie{Name: "pyth-on-token", Value: goodToken})
@@ -166,7 +166,8 @@ func TestPageIsServedOrAbsent(t *testing.T) {
 		s.handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		return w.Result()
 	}
-	// Tests can run before the files of the page are built.
+	// Tests can run before the build of the web page. In this case, its files do not
+	// exist.
 	switch root := get("/"); root.StatusCode {
 	case 302:
 		if res := get("/account"); res.StatusCode != 404 {

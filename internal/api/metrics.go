@@ -17,17 +17,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// metrics holds the metrics of one Handler. Each Handler has a separate registry, so
-// that one process can have several Handlers. The labels contain routes instead of
-// paths, and only known methods, so that the number of time series is limited.
+// metrics holds the metrics of one Handler. Each Handler has a separate registry, because
+// one process can have several Handlers. The labels contain routes instead of paths, and
+// only known methods. So the number of time series is limited.
 type metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
 	inFlight   prometheus.Gauge
 	executions *prometheus.CounterVec
-	// quotaRefused counts requests that a quota of the user refused, and rateRefused
-	// counts requests that a rate limit refused.
+	// quotaRefused counts requests that the server refused because of a quota of the
+	// user. rateRefused counts requests that the server refused because of a rate limit.
 	quotaRefused, rateRefused *prometheus.CounterVec
 }
 
@@ -66,9 +66,9 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
-// prepare creates, with the value 0, the time series of all documented responses and of
-// all statuses of runs. Without the value 0, rates and alerts would miss the first
-// request.
+// prepare creates the time series of all documented responses and of all statuses of
+// runs. Each series starts with the value 0. Without this start value, rates and alerts
+// would miss the first request.
 func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	for path, item := range api.Paths {
 		route := muxPattern(path)
@@ -104,12 +104,12 @@ func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	}
 }
 
-// quotaCodes returns the error codes of requests that a quota of the user refused.
+// quotaCodes returns the error codes of requests that exceed a quota of the user.
 func quotaCodes() []pyth.Code {
 	return []pyth.Code{pyth.CodeQuotaExceeded, pyth.CodeTooManyExecutions, pyth.CodeTokenBudget}
 }
 
-// countError counts the error of a response if the cause is a quota of the user.
+// countError counts an error response if its cause is a quota of the user.
 func (m *metrics) countError(err error) {
 	if code := pyth.ErrorCode(err); slices.Contains(quotaCodes(), code) {
 		m.quotaRefused.WithLabelValues(string(code)).Inc()
@@ -147,8 +147,8 @@ func (h *Handler) serveMetrics() {
 	if h.cfg.MetricsToken == "" {
 		return
 	}
-	// Compare hashes, so that the duration of the comparison does not reveal the
-	// length of the token.
+	// Compare hashes. The duration of a comparison of the tokens would reveal the length
+	// of the token.
 	want := sha256.Sum256([]byte(h.cfg.MetricsToken))
 	metrics := h.metrics.handler()
 	h.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {

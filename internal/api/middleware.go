@@ -71,13 +71,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ambiguousFraming reports whether a proxy may disagree with this server about where
-// this request ends (request smuggling). After such a request the connection must
-// not be used again. RFC 9112, section 6.1, names two cases: a request with both
-// Transfer-Encoding and Content-Length, and an HTTP/1.0 request with
-// Transfer-Encoding. net/http removes the header that it ignores: Content-Length in
-// the first case, Transfer-Encoding in the second. So the result is true for every
-// request with Transfer-Encoding and for every HTTP/1.0 request.
+// ambiguousFraming reports whether a proxy and this server may disagree about the end of
+// this request (request smuggling). After such a request, the server must close the
+// connection. RFC 9112, section 6.1, names two cases. The first case is a request with
+// both Transfer-Encoding and Content-Length. The second case is an HTTP/1.0 request with
+// Transfer-Encoding. net/http removes the header that it ignores: Content-Length in the
+// first case, Transfer-Encoding in the second case. So ambiguousFraming returns true for
+// every request with Transfer-Encoding and for every HTTP/1.0 request.
 func ambiguousFraming(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
@@ -100,9 +100,8 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		})
 		return
 	}
-	// For a path that is not clean, the mux would respond with a redirect. Respond
-	// with an error instead, because API clients do not send such paths
-	// intentionally.
+	// If a path is not clean, the mux would respond with a redirect. Respond with an
+	// error instead, because API clients do not send such paths intentionally.
 	clean := r.URL.Path == path.Clean(r.URL.Path)
 	switch {
 	case !clean && isSessionFilePath(r.URL.Path):
@@ -114,9 +113,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 }
 
-// The method "refuse" responds with an error to a request that matches no route. The
-// parameter "refused" is the handler that the mux selects for such a request. The
-// status of this handler's response shows whether the path or the method is wrong.
+// The method "refuse" sends an error response to a request that matches no route. The
+// parameter "refused" is the handler that the mux selects for such a request. The status
+// of the response of this handler shows whether the path or the method is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
@@ -129,8 +128,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Ha
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: fmt.Sprintf("This path does not support the method. Use %s.", allow)})
 }
 
-// servedWhileDraining reports whether the server still serves the route after Drain.
-// Monitoring uses these routes.
+// servedWhileDraining reports whether the server still serves the route after a call of
+// Drain. Monitoring systems use these routes.
 func servedWhileDraining(route string) bool {
 	switch route {
 	case "/api/health", "/health", "/healthz", "/readyz", "/metrics":
@@ -146,8 +145,8 @@ func hasCredential(query string) bool {
 	if query == "" {
 		return false
 	}
-	// Search the text before decoding, because it may be impossible to decode the
-	// query.
+	// Search the text of the query before decoding, because invalid queries cannot be
+	// decoded.
 	if containsKey(query) {
 		return true
 	}
@@ -170,8 +169,8 @@ func containsKey(s string) bool {
 	return strings.Contains(s, pyth.APIKeyPrefix) || strings.Contains(s, pyth.E2BKeyPrefix)
 }
 
-// The method "recovered" handles a panic of a handler. It responds with an internal
-// error if no part of a response was sent. Otherwise it closes the connection.
+// The method "recovered" processes a panic of a handler. If no part of a response was
+// sent, it responds with an internal error. Otherwise it closes the connection.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
@@ -179,8 +178,8 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.log.ErrorContext(r.Context(), "panic",
 		"route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.sentStatus != 0 {
-		// Close the connection, so that the client does not take the incomplete
-		// response for a complete one.
+		// Close the connection. Otherwise the client could not see that the response is
+		// incomplete.
 		w.Header().Set("Connection", "close")
 		panic(http.ErrAbortHandler)
 	}
@@ -188,8 +187,8 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
 }
 
-// response is a ResponseWriter that records the status and the size of the response,
-// and limits the time for sending it.
+// response is a ResponseWriter that records the status and the size of the response. It
+// also limits the time for sending the response.
 type response struct {
 	http.ResponseWriter
 	timeout time.Duration
@@ -198,11 +197,11 @@ type response struct {
 	isLast func() bool
 	// ctx ends when the client disconnects.
 	ctx context.Context
-	// sentStatus is the status that was sent; 0 if no status was sent.
+	// sentStatus is the status that was sent. It is 0 if no status was sent.
 	sentStatus int
 	bytes      int64
-	// delivered is true if the last write succeeded and the client was still connected
-	// before this write. writeFailed is true if any write failed.
+	// The field "delivered" is true if the last write succeeded and the client was still
+	// connected before this write. The field writeFailed is true if any write failed.
 	delivered, writeFailed bool
 }
 
@@ -236,21 +235,21 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {
-		// Begin the time-out again. The handler may have needed a long time between the
-		// header and the first write, and this time must not count.
+		// Start the time-out again. The handler may have needed a long time between the
+		// header and the first write. This time must not count.
 		w.setDeadline()
 	}
 	connected := w.ctx.Err() == nil
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	w.delivered = connected && err == nil
-	// These two errors are bugs of the handler, not failures of the connection.
+	// These two errors are bugs of the handler. They are not failures of the connection.
 	w.writeFailed = w.writeFailed || err != nil && !errors.Is(err, http.ErrContentLength) && !errors.Is(err, http.ErrBodyNotAllowed)
 	return n, err
 }
 
-// setDeadline gives the client the whole time-out, from now on, to receive the
-// response.
+// setDeadline sets a new deadline. From now on, the client has the whole time-out to
+// receive the response.
 func (w *response) setDeadline() {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))

@@ -13,11 +13,11 @@ const eventStream = "text/event-stream"
 
 const applicationJSON = "application/json"
 
-// acceptsEvents reports whether the response is a stream of events instead of JSON.
-// It compares the quality values of both media types in Accept (RFC 9110, section
-// 12.5.1). If the values are equal, the response is a stream only if Accept names
-// text/event-stream. If the caller accepts neither media type, the response is JSON,
-// which is more useful than status 406.
+// acceptsEvents reports whether the response is a stream of events instead of JSON. It
+// compares the quality values of both media types in Accept (RFC 9110, section 12.5.1).
+// If the values are equal, the response is a stream only if the header contains
+// text/event-stream itself. If the caller accepts neither media type, the response is
+// JSON, which is more useful than status 406.
 func acceptsEvents(ctx context.Context) bool {
 	accept := requestOf(ctx).r.Header.Values("Accept")
 	if len(accept) == 0 {
@@ -28,9 +28,9 @@ func acceptsEvents(ctx context.Context) bool {
 	return events > plain || events > 0 && events == plain && named
 }
 
-// quality returns the quality value of a media type, from 0 to 1. If several media
-// ranges in the Accept headers match, it uses the most specific one. The result "named"
-// is true if this range is the media type itself and not a wildcard. The function
+// quality returns the quality value of a media type, from 0 to 1. If several media ranges
+// in the Accept headers match the type, it uses the most specific range. The result
+// "named" is true if this range is the media type itself and not a wildcard. The function
 // ignores invalid ranges.
 func quality(accept []string, mediaType string) (weight float64, named bool) {
 	kind, _, _ := strings.Cut(mediaType, "/")

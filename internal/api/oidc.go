@@ -60,7 +60,7 @@ type OIDCInfo struct {
 	Path string `json:"path" doc:"The path that begins a sign-in in a browser." example:"/api/oidc/login"`
 }
 
-// IDs of operations that have special rate limits.
+// IDs of operations with special rate limits.
 const (
 	opOIDCStart    = "getOidcLogin"
 	opOIDCCallback = "getOidcCallback"
@@ -211,7 +211,8 @@ func redirectForm(description string) map[string]*huma.Response {
 }
 
 // isLocalPath reports whether the text is a clean path without a host, a query or a
-// fragment. Browsers treat a backslash like a slash, so a host can begin with // or /\.
+// fragment. Browsers treat a backslash like a slash. So a text that begins with // or /\
+// contains a host.
 func isLocalPath(s string) bool {
 	if !strings.HasPrefix(s, "/") || s != path.Clean(s) {
 		return false
@@ -224,8 +225,8 @@ func isLocalPath(s string) bool {
 	return true
 }
 
-// stateCookie returns the cookie for the state of a sign-in, without a value. With the
-// prefix __Host-, browsers accept the cookie only from this host.
+// stateCookie returns the cookie for the state of a sign-in. The cookie has no value yet.
+// The prefix __Host- means that browsers accept the cookie only from this host.
 func (h *Handler) stateCookie() *http.Cookie {
 	c := &http.Cookie{Name: "pyth-on-oidc", Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if strings.HasPrefix(h.cfg.PublicURL, "https://") {

@@ -53,7 +53,7 @@ func newOIDCServer(t *testing.T, publicURL string) (*server, *identities) {
 	return newServer(t, func(c *api.Config) { c.Identities, c.OIDCName, c.PublicURL = x, "Example", publicURL }), x
 }
 
-// challenge is 32 bytes in base64url. The first three bytes are "abc".
+// challenge contains 32 bytes in base64url. The first three bytes are "abc".
 const challenge = "YWJjAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 func TestSignInBeginsWithARedirect(t *testing.T) {

@@ -62,8 +62,9 @@ func newOpenAPI() *huma.OpenAPI {
 	}
 }
 
-// serveDocuments adds the routes of the OpenAPI document and of the reference pages.
-// The documents do not change while the server runs, so each is rendered only once.
+// serveDocuments adds the routes of the OpenAPI document and of the reference pages. The
+// documents do not change while the server runs, so the server renders each document only
+// once.
 func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
 	published := sync.OnceValue(func() *huma.OpenAPI { return publish(api) })
@@ -80,8 +81,8 @@ func (h *Handler) serveDocuments() {
 	h.servePages()
 }
 
-// serveStatic adds a route that serves a document. It calls the function "document"
-// only at the first request, so that the server starts faster.
+// serveStatic adds a route that serves a document. It calls the function "document" at
+// the first request. So the server starts faster.
 func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {

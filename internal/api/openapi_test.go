@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// node is an object of the OpenAPI document.
+// node is a JSON object in the OpenAPI document.
 type node = map[string]any
 
 func openAPI(t *testing.T) node {
@@ -32,8 +32,8 @@ func openAPI(t *testing.T) node {
 	return d
 }
 
-// The function "at" returns the object at a path of keys, or an empty object if there
-// is none.
+// The function "at" returns the object at a path of keys. If there is no such object, it
+// returns an empty object.
 func at(n node, keys ...string) node {
 	for _, key := range keys {
 		n, _ = n[key].(node)
@@ -58,7 +58,8 @@ func eachOperation(d node, f func(name string, op node)) {
 	}
 }
 
-// eachObject calls f for n and every object inside it, with its location.
+// eachObject calls f for n and for every object inside n. It also passes the location of
+// the object.
 func eachObject(location string, n any, f func(location string, n node)) {
 	switch n := n.(type) {
 	case node:
@@ -177,9 +178,9 @@ func TestOpenAPIErrorsAreComponents(t *testing.T) {
 	})
 }
 
-// TestOpenAPISchemasHaveNoDuplicates checks that two schemas with many equal
-// properties reference a common schema. Up to three equal properties are allowed,
-// for example id, name and times.
+// TestOpenAPISchemasHaveNoDuplicates checks that two schemas with many equal properties
+// reference a common schema. Up to three equal properties are allowed without a common
+// schema, for example id, name and times.
 func TestOpenAPISchemasHaveNoDuplicates(t *testing.T) {
 	const most = 3
 	schemas := at(openAPI(t), "components", "schemas")
@@ -212,9 +213,9 @@ func TestOpenAPISchemasHaveNoDuplicates(t *testing.T) {
 	}
 }
 
-// TestOpenAPIAnswersAreOpenAndRequestsClosed checks which schemas allow unknown
-// fields. Schemas of answers must allow them, so that clients accept new fields.
-// Schemas of requests must refuse them.
+// TestOpenAPIAnswersAreOpenAndRequestsClosed checks which schemas allow unknown fields.
+// Schemas of responses must allow unknown fields, because clients must accept new fields.
+// Schemas of requests must refuse unknown fields.
 func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 	d := openAPI(t)
 	closed := func(n node) bool { return n["additionalProperties"] == false || n["unevaluatedProperties"] == false }
@@ -238,7 +239,7 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 			}
 			for _, form := range forms {
 				ref, _ := form.(node)["$ref"].(string)
-				// ZKPayload is an exception: it allows unknown fields, because answers
+				// ZKPayload is an exception. It allows unknown fields, because responses
 				// also contain it.
 				if ref != "" && ref != "#/components/schemas/ZKPayload" && !closed(resolve(d, form.(node))) {
 					t.Errorf("%s: %s allows unknown fields", name, ref)
@@ -260,8 +261,8 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 
 func TestOpenAPINamesSuitGenerators(t *testing.T) {
 	d := openAPI(t)
-	// Code generators put all components into one package, so names must be unique
-	// across sections.
+	// Code generators put all components into one package. So the names of components
+	// must be unique across all sections of the document.
 	owner := map[string]string{}
 	for section, components := range at(d, "components") {
 		for name := range components.(node) {

@@ -18,14 +18,16 @@ import (
 // operation is a huma.Operation with additional settings.
 type operation struct {
 	huma.Operation
-	// example is an example of the request body, and answer an example of the response
-	// body. Both are for the documentation.
+	// The field "example" contains an example of the request body. The field "answer"
+	// contains an example of the response body. Both fields are for the documentation.
 	example, answer any
 	bodyOptional    bool
-	// maxBytes is the maximum size of the body in bytes; zero means body.SmallBytes.
+	// maxBytes is the maximum size of the request body in bytes. Zero means
+	// body.SmallBytes.
 	maxBytes int64
-	// scope is the scope that an API key needs for the operation. If scope is empty,
-	// the operation needs no scope, because "public" or "optionalCredentials" is true.
+	// scope is the scope that an API key needs for the operation. An empty scope means
+	// that the operation needs no scope. In this case, "public" or "optionalCredentials"
+	// is true.
 	scope pyth.Scope
 	// nullable is the location of an object in the body whose fields may be null.
 	nullable string
@@ -35,20 +37,20 @@ type operation struct {
 	admin bool
 	// The field "public" is true if the operation needs no credentials.
 	public bool
-	// optionalCredentials is true if a request may have no credentials in its headers.
+	// optionalCredentials is true if the headers of a request may contain no credentials.
 	// In this case, the handler of the operation authenticates the caller.
 	optionalCredentials bool
-	// timeout is the time-out of the handler; zero means Config.HandlerTimeout.
+	// timeout is the time-out of the handler. Zero means Config.HandlerTimeout.
 	timeout time.Duration
-	// action is the action in the audit log; "" if the log does not record the
-	// operation.
+	// action is the name of the operation in the audit log. It is "" if the log does not
+	// record the operation.
 	action pyth.Action
 
-	// The following fields are set by register and document.
+	// The functions "register" and "document" set the following fields.
 
-	// body reads the JSON body of a request, newBody returns a pointer for the decoded
-	// body, and schema is the schema of the body. All three are nil if requests have no
-	// body.
+	// The field "body" reads the JSON body of a request. newBody returns a pointer for
+	// the decoded body. The field "schema" is the schema of the body. All three fields
+	// are nil if requests have no body.
 	body    *body.Reader
 	newBody func() any
 	schema  *huma.Schema
@@ -57,7 +59,7 @@ type operation struct {
 	query map[string][]string
 }
 
-// jsonBody holds the decoded JSON body of a request. The type of the operation's input
+// jsonBody holds the decoded JSON body of a request. The input type of an operation
 // embeds jsonBody. huma ignores this embedded field, because the field is not exported.
 type jsonBody[T any] struct {
 	// Value is the decoded body. If the request has no body, all fields of Value are
@@ -65,7 +67,7 @@ type jsonBody[T any] struct {
 	Value *T
 }
 
-// bodyInput is the interface of input types that embed a jsonBody.
+// bodyInput is the interface of all input types that embed a jsonBody.
 type bodyInput interface {
 	newBody() any
 	setBody(v any)
@@ -75,8 +77,8 @@ func (*jsonBody[T]) newBody() any { return new(T) }
 
 func (b *jsonBody[T]) setBody(v any) { b.Value = v.(*T) }
 
-// register adds an operation to the document and to the mux. The handler of the
-// operation applies the documented authentication and limits.
+// register adds an operation to the document and to the mux. The handler of the operation
+// applies the documented authentication and the documented limits.
 func register[I, O any](h *Handler, op operation, handle func(context.Context, *I) (*O, error)) {
 	if op.timeout == 0 {
 		op.timeout = h.cfg.HandlerTimeout
@@ -129,9 +131,9 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 }
 
 // serve limits the time of a request, authenticates the caller and reads the body. Then
-// it calls huma's handler, which is the parameter "next". huma must not read the body,
-// for two reasons: huma's errors contain values, and its pool of buffers would keep
-// passwords.
+// it calls the parameter "next", which is huma's handler. huma must not read the body,
+// for two reasons. Its errors contain values from the body, and its buffer pool would
+// keep passwords in memory.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
 	defer cancel()
@@ -164,8 +166,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 	next(w, r)
 }
 
-// admit authenticates the caller, applies the rate limit and checks the query. It is
-// called before the body is read.
+// admit authenticates the caller, applies the rate limit and checks the query. The server
+// calls it before it reads the body.
 func (h *Handler) admit(r *http.Request, op *operation) error {
 	requestOf(r.Context()).action = op.action
 	if !op.public && !op.optionalCredentials {
@@ -193,7 +195,8 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 // document completes the documentation that huma generated from the Go types.
 func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 	op.query = queryEnums(registry, doc)
-	// huma documents status 422 for invalid input, but this API responds with 400.
+	// huma documents the status 422 for invalid input, but this API responds with status
+	// 400.
 	delete(doc.Responses, "422")
 	if op.body != nil {
 		doc.RequestBody = &huma.RequestBody{
@@ -239,13 +242,12 @@ func credentialsRequired() []map[string][]string {
 // filePath is the path parameter for the path of a file.
 const filePath = "{path}"
 
-// packageName is the path parameter for the name of a package. In a name with an npm
-// scope, a slash follows the scope.
+// packageName is the path parameter for the name of a package. The name can contain a
+// slash after an npm scope, for example @types/node.
 const packageName = "{package}"
 
-// muxPattern converts an OpenAPI path to a pattern of http.ServeMux. In this pattern,
-// paths of files and names of packages may contain slashes, which OpenAPI does not
-// allow.
+// muxPattern converts an OpenAPI path to a pattern of http.ServeMux. Paths of files and
+// names of packages may contain slashes. A pattern can express this, but OpenAPI cannot.
 func muxPattern(pattern string) string {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
 		return before + "/{path...}"

@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ActiveExecution is a run of any user that has not ended.
+// ActiveExecution describes a run that has not ended. The run can belong to any user.
 type ActiveExecution struct {
 	_ struct{} `doc:"A run of any user."`
 
@@ -25,7 +25,7 @@ type ActiveExecution struct {
 	StartedAt Timestamp      `json:"startedAt,omitzero" doc:"When the program started. Absent if the program has not started."`
 }
 
-// ActiveExecutionList is a page of runs.
+// ActiveExecutionList is a page of runs that have not ended.
 type ActiveExecutionList struct {
 	_ struct{} `doc:"A page of runs of all users."`
 
@@ -33,7 +33,7 @@ type ActiveExecutionList struct {
 	ListPage
 }
 
-// Overview is the state of the server.
+// Overview describes the state of the server.
 type Overview struct {
 	_ struct{} `doc:"The state of the server that answers the request."`
 
@@ -50,7 +50,7 @@ type Overview struct {
 	Workers            *int              `json:"workers,omitempty" nullable:"false" doc:"The number of connected workers. Absent if programs run on the machine of the server." example:"3"`
 }
 
-// UserCounts contains numbers of accounts.
+// UserCounts contains the numbers of accounts in different states.
 type UserCounts struct {
 	_ struct{} `doc:"Numbers of accounts."`
 
@@ -59,7 +59,7 @@ type UserCounts struct {
 	ActiveAdmins int64 `json:"activeAdmins" doc:"Enabled administrators." example:"2"`
 }
 
-// PoolOverview contains numbers of sandboxes and programs.
+// PoolOverview contains the numbers of sandboxes and programs.
 type PoolOverview struct {
 	_ struct{} `doc:"Numbers of sandboxes and programs on the machine of the server."`
 

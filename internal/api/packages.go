@@ -66,8 +66,8 @@ type (
 	setInput       struct{ jsonBody[PackagesRequest] }
 	addInput       struct{ jsonBody[PackageRequest] }
 	removeInput    struct{ PackageRef }
-	// packageOutput has a Body that writes the response as JSON or as a stream of
-	// events.
+	// packageOutput is the output of an operation. Its field Body writes the response as
+	// JSON or as a stream of events.
 	packageOutput struct{ Body func(huma.Context) }
 )
 
@@ -75,12 +75,12 @@ const (
 	packagesPath = "/api/v1/packages"
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
-	// packagesTimeout is the time-out of requests that change packages. The package
-	// service has a shorter time-out by default, so that the caller receives the error
-	// of the service.
+	// packagesTimeout is the time-out of requests that change packages. By default, the
+	// package service has a shorter time-out. So the caller receives the error of the
+	// service instead of an error of the HTTP handler.
 	packagesTimeout = 30 * time.Minute
 	// packagesBytes is the maximum body size of replacePackages. It is enough for 500
-	// requirements, even if every byte is escaped.
+	// requirements, even if JSON escapes every byte.
 	packagesBytes = 500*(6*512+8) + 1<<10
 )
 
@@ -181,8 +181,8 @@ func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput
 	return nil, err
 }
 
-// changePackages calls the function "change" and responds with the result. If the
-// caller accepts events, changePackages sends the progress of the change first.
+// changePackages calls the function "change" and responds with the result. If the caller
+// accepts events, changePackages first sends events about the progress of the change.
 func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
 	if !acceptsEvents(ctx) {
 		status, result, err := change(nil)

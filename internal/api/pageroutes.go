@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/page"
 )
 
-// serveSite adds the page that users see in a browser. Its routes are / and the account
-// page, to which links in mails lead. If the program was built without the page, /
-// leads to the documentation.
+// serveSite adds the web page of the server. Its routes are / and the path of the account
+// page. Links in mails lead to the account page. If the build did not include the web
+// page, / leads to the documentation.
 func (h *Handler) serveSite() {
 	site, err := page.Load()
 	if err != nil {

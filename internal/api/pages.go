@@ -64,13 +64,13 @@ func (h *Handler) servePages() {
 	})
 }
 
-// writeDocument writes a documentation page or file. Browsers may store it, because
-// it contains no data of users.
+// writeDocument writes a documentation page or file. Browsers may store it, because it
+// contains no user data.
 func writeDocument(w http.ResponseWriter, mediaType string, content []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Security-Policy", contentSecurityPolicy())
-	// Browsers must check for a new version at each use, because an update of the
-	// server may change the document.
+	// Browsers must ask for a new version at each use. An update of the server may change
+	// the document.
 	w.Header().Set("Cache-Control", "no-cache")
 	_, _ = w.Write(content)
 }

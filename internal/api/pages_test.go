@@ -29,8 +29,8 @@ func TestDocsServesEveryPage(t *testing.T) {
 		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Fatalf("%s: status %d, %v", name, res.StatusCode, res.Header)
 		}
-		// The Content-Security-Policy contains the hash of one style, so all pages must
-		// have this style.
+		// The Content-Security-Policy contains the hash of only one style. So all pages
+		// must have this style.
 		if style.FindString(res.body) != reference {
 			t.Errorf("%s has another style than the reference", name)
 		}

@@ -60,7 +60,7 @@ type ResetRequest struct {
 	NewPassword string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. The password must not be a very common password or the e-mail address." example:"staple of another kind"`
 }
 
-// IDs of operations that have special rate limits.
+// IDs of operations with special rate limits.
 const (
 	opForgot = "createPasswordReset"
 	opReset  = "replaceForgottenPassword"
@@ -197,7 +197,8 @@ func (h *Handler) listLogins(ctx context.Context, in *loginsInput) (*loginsOutpu
 	if err != nil {
 		return nil, err
 	}
-	// Read one login more, to find out whether there is a next page.
+	// Read one login more than the page contains, to find out whether there is a next
+	// page.
 	all, err := h.cfg.Profiles.Logins(ctx, p, after, in.Limit+1)
 	if err != nil {
 		return nil, err
@@ -223,9 +224,8 @@ func (h *Handler) deleteLogin(ctx context.Context, in *loginRefInput) (*noOutput
 	return nil, h.cfg.Profiles.DeleteLogin(ctx, caller(ctx), in.ID)
 }
 
-// forgotPassword passes the address to the mailer. The mailer looks for the account
-// after the response, so the time of the response does not show whether the account
-// exists.
+// forgotPassword passes the address to the mailer. The mailer looks for the account after
+// the response. So the duration of the request does not show whether the account exists.
 func (h *Handler) forgotPassword(ctx context.Context, in *forgotInput) (*noOutput, error) {
 	if err := h.allow(ctx, h.live.Load().limits.resetAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err

@@ -115,8 +115,8 @@ func TestBodySizeDepthAndTimeAreLimited(t *testing.T) {
 	if res := s.send(anonymous("POST", "/api/login", loginJSON+pad[len(loginJSON):])); res.StatusCode != 200 {
 		t.Errorf("login with exactly 64 KiB: status %d: %s", res.StatusCode, res.body)
 	}
-	// The server must accept the largest valid request: 10 MiB of files in base64, and
-	// code and standard input with every byte escaped.
+	// The server must accept the largest valid request. This request has 10 MiB of files
+	// in base64. In its code and standard input, every byte is escaped.
 	body := `{"code":"` + strings.Repeat(`\u0001`, 1<<20) + `","stdin":"` + strings.Repeat(`\u0001`, 1<<20) +
 		`","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", (10<<20)/3) + `"}]}`
 	if res := s.execute(body); res.StatusCode != 200 {
@@ -431,8 +431,8 @@ func TestDocsLoadNothingFromOtherHosts(t *testing.T) {
 		if !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-") {
 			t.Errorf("%s: the policy is %q", path, res.Header.Get("Content-Security-Policy"))
 		}
-		// The policy must contain the hash of the style. Otherwise browsers silently
-		// ignore the style.
+		// The policy must contain the hash of the style. Otherwise browsers ignore the
+		// style without an error.
 		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(res.body)
 		if style == nil {
 			t.Fatalf("%s has no style", path)

@@ -14,8 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. The parameter "api" is the document
-// with which huma checks requests. In that document, each schema lists all fields and
+// publish returns the OpenAPI document for callers. huma checks requests with the
+// document in the parameter "api". In this document, each schema lists all fields and
 // rejects unknown fields. The published document has these differences:
 //
 //   - the schema of a Go type that embeds other types is an allOf of their schemas;
@@ -68,8 +68,8 @@ func publish(api *huma.OpenAPI) *huma.OpenAPI {
 	return &doc
 }
 
-// publishedSchemas is a huma.Registry that returns the published schemas instead of
-// the schemas of the Go types.
+// publishedSchemas is a huma.Registry. It returns the published schemas instead of the
+// schemas that huma generates from the Go types.
 type publishedSchemas struct {
 	huma.Registry
 
@@ -122,8 +122,8 @@ func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema 
 	return out
 }
 
-// typeDescription returns the description of the schema of a Go type, from the doc
-// tag of the type's blank field.
+// typeDescription returns the description for the schema of a Go type. The description is
+// in the doc tag of the type's blank field.
 func typeDescription(t reflect.Type) string {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.Name == "_" {
@@ -160,8 +160,8 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// registerParts adds the schemas of types that are embedded in other types, and of
-// the variants of request types. huma adds only the types that operations use.
+// registerParts adds the schemas of embedded types and of the variants of request types.
+// huma itself adds only the types that operations use directly.
 func registerParts(registry huma.Registry) {
 	for _, name := range slices.Collect(maps.Keys(registry.Map())) {
 		t := registry.TypeFromRef(schemaPrefix + name)
@@ -178,8 +178,8 @@ func registerParts(registry huma.Registry) {
 	}
 }
 
-// resolveDefaults replaces each default that is a pointer by the value that it points
-// to. huma stores a pointer if the field is a pointer.
+// resolveDefaults replaces each default that is a pointer with the value behind the
+// pointer. huma stores a pointer if the field is a pointer.
 func resolveDefaults(registry huma.Registry) {
 	for _, s := range registry.Map() {
 		for _, p := range s.Properties {
@@ -190,8 +190,8 @@ func resolveDefaults(registry huma.Registry) {
 	}
 }
 
-// basesOf returns the names of the schemas whose Go types are embedded in other
-// types.
+// basesOf returns the names of the schemas of embedded types. An embedded type is a Go
+// type that another type embeds.
 func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string]bool {
 	bases := map[string]bool{}
 	for name := range schemas {
@@ -204,9 +204,9 @@ func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string
 
 const unevaluated = "unevaluatedProperties"
 
-// closeSchema makes an object schema reject unknown properties. An allOf needs
-// unevaluatedProperties for this, because each part of the allOf knows only some of
-// the properties.
+// closeSchema makes an object schema reject unknown properties. An allOf needs the
+// keyword unevaluatedProperties for this purpose, because each part of the allOf knows
+// only some of the properties.
 func closeSchema(s *huma.Schema) {
 	switch {
 	case len(s.AllOf) > 0:
@@ -216,9 +216,9 @@ func closeSchema(s *huma.Schema) {
 	}
 }
 
-// wrapDefaults moves the default of each property into an allOf. Client generators
-// assume that a property with a default is always present, which is wrong for
-// requests.
+// wrapDefaults moves the default of each property into an allOf. Client generators assume
+// that a property with a default is always present. In requests, this assumption is
+// wrong.
 func wrapDefaults(s *huma.Schema) {
 	for _, part := range slices.Concat(s.AllOf, []*huma.Schema{s}) {
 		properties := maps.Clone(part.Properties)
@@ -242,7 +242,7 @@ func openSchema(s *huma.Schema) {
 	}
 }
 
-// usedSchemas returns the names of the schemas that requests and responses refer to.
+// usedSchemas returns the names of all schemas to which requests and responses refer.
 func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, responses map[string]bool) {
 	requests, responses = map[string]bool{}, map[string]bool{}
 	content := func(used map[string]bool, content map[string]*huma.MediaType) {
@@ -280,8 +280,8 @@ func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, 
 	return requests, responses
 }
 
-// markUsed adds the names of all schemas that s refers to, directly or indirectly, to
-// the set "used".
+// markUsed adds names of schemas to the set "used". It adds all schemas to which s
+// refers, directly or indirectly.
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return
@@ -303,7 +303,7 @@ func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Sch
 }
 
 // publishOperation returns a copy of the operation. In the copy, it replaces shared
-// parameters, headers and error responses by references, and adds the definitions to
+// parameters, headers and error responses with references. It adds their definitions to
 // "components".
 func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {
 	out := *op
@@ -351,9 +351,9 @@ func errorResponseName(status string, content *huma.MediaType) string {
 	return strings.ReplaceAll(http.StatusText(n), " ", "")
 }
 
-// exampleProblem returns the example of the error response in "content". Without an
-// example, it returns the first error in the catalog with this status. The example of
-// a default response is an error 500.
+// exampleProblem returns the example of the error response in "content". If there is no
+// example, it returns the first error in the catalog that has this status.
+// The example of a default response is an error 500.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example
@@ -378,13 +378,14 @@ func exampleProblem(status string, content *huma.MediaType) any {
 	return nil
 }
 
-// parameterKey returns a key that identifies equal parameters of several operations.
+// parameterKey returns a key for a parameter. Equal parameters of several operations have
+// the same key.
 func parameterKey(p *huma.Param) string { return p.In + " " + p.Name + " " + p.Description }
 
-// sharedParameters returns the component names of the parameters that several
-// operations have. The keys of the map are results of parameterKey. The component
-// name of a path parameter begins with the resource, for example SessionIdParameter
-// for /sessions/{id}.
+// sharedParameters returns the component names of the parameters that several operations
+// have in common. The keys of the map are results of parameterKey. The component name of
+// a path parameter begins with the resource, for example SessionIdParameter for
+// /sessions/{id}.
 func sharedParameters(api *huma.OpenAPI) map[string]string {
 	names, count := map[string]string{}, map[string]int{}
 	for _, path := range slices.Sorted(maps.Keys(api.Paths)) {

@@ -11,10 +11,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/nearest"
 )
 
-// queryFaults returns an error that lists the faults in a query string. It rejects
-// unknown and repeated parameters. Otherwise a filter with a misspelled name would
-// select everything. The parameter "known" maps the names of parameters to their
-// allowed values. An empty list means that all values are allowed.
+// queryFaults returns an error that lists all errors in a query string. It rejects
+// unknown and repeated parameters. For example, if the name of a filter is misspelled,
+// the request would otherwise select all items. The parameter "known" maps the names of
+// parameters to their allowed values. An empty list means that all values are allowed.
 func queryFaults(query string, known map[string][]string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {

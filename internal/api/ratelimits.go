@@ -17,11 +17,12 @@ import (
 type RateLimits struct {
 	// RegisterPerIP limits registrations from one IP address.
 	RegisterPerIP ratelimit.Rate
-	// LoginPerIP limits logins, sign-ins and token refreshes from one IP address.
+	// LoginPerIP limits logins with a password, sign-ins with OIDC, and token refreshes
+	// from one IP address.
 	LoginPerIP ratelimit.Rate
-	// LoginPerAccount limits attempts to guess the password of an account, from all IP
-	// addresses together. It applies to logins, registrations, changes of the password,
-	// and new JWTs for a JWT.
+	// LoginPerAccount limits attempts to guess the password of an account. It counts the
+	// attempts from all IP addresses together. It applies to logins, registrations,
+	// changes of the password, and requests that exchange a JWT for a new JWT.
 	LoginPerAccount ratelimit.Rate
 	// ResetPerAccount limits the mails with reset tokens for one account.
 	ResetPerAccount ratelimit.Rate
@@ -47,7 +48,7 @@ func DefaultRateLimits() RateLimits {
 // together need at most about 25 MB of memory.
 const maxLimitedKeys = 20_000
 
-// policy is a rate limit with a name, which responses contain in their headers.
+// policy is a rate limit with a name. The headers of responses contain this name.
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
@@ -56,7 +57,8 @@ type policy struct {
 	shared pyth.RateLimitStore
 }
 
-// limiters contains the policies. A policy is nil if it has no limit.
+// limiters contains all policies. A policy is nil if the server does not apply this
+// limit.
 type limiters struct {
 	registerIP, loginIP, loginAccount, resetAccount, user, verifyIP *policy
 }
@@ -78,7 +80,7 @@ func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time)
 	}
 }
 
-// Names of policies.
+// Names of rate limit policies.
 const (
 	policyRegisterIP   = "register-ip"
 	policyLoginIP      = "login-ip"
@@ -92,8 +94,8 @@ func policyNames() []string {
 	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyResetAccount, policyUser, policyVerifyIP}
 }
 
-// limitRate applies the rate limit of the operation. Limits on accounts are applied
-// later, because they depend on the body.
+// limitRate applies the rate limit of the operation. The server applies limits on
+// accounts later, because they depend on the body.
 func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	req := requestOf(ctx)
 	var p *policy
@@ -125,8 +127,8 @@ func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	return err
 }
 
-// allow takes one token from the bucket of the key, and adds the headers of
-// draft-ietf-httpapi-ratelimit-headers-10. If the bucket is empty, it fails with
+// allow takes one token from the bucket of the key, and adds the headers that
+// draft-ietf-httpapi-ratelimit-headers-10 defines. If the bucket is empty, it fails with
 // CodeRateLimited.
 func (p *policy) allow(ctx context.Context, header http.Header, key string) error {
 	if p == nil {
@@ -145,10 +147,10 @@ func (p *policy) allow(ctx context.Context, header http.Header, key string) erro
 	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the number of seconds in Retry-After.", RetryAfter: d.RetryAfter}
 }
 
-// decide takes a token from the bucket in this server's memory, and then from the
-// bucket of all servers in the store. If the first bucket is empty, it does not use the
-// store, so that many denied requests cause no load. If the store fails, the first
-// bucket decides.
+// decide takes a token from the bucket in this server's memory. Then it takes a token
+// from the shared bucket in the store. If the first bucket is empty, it does not use the
+// store. So many denied requests cause no load on the store. If the store fails, only the
+// first bucket decides.
 func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
 	d := p.limiter.Allow(key)
 	if !d.Allowed || p.shared == nil {
@@ -162,8 +164,8 @@ func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
 	return rate.Decide(left, ok)
 }
 
-// accountKey returns the key for rate limits on an account. The key is a hash, so
-// that it has a fixed size and a memory dump contains no list of e-mail addresses.
+// accountKey returns the key for rate limits on an account. The key is a hash. So it has
+// a fixed size, and a memory dump does not reveal e-mail addresses.
 func accountKey(email string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
 	return string(sum[:16])

@@ -12,23 +12,24 @@ import (
 type request struct {
 	id string
 	ip string
-	// route is the pattern that matched the request; "" if no pattern matched.
+	// route is the pattern that matched the request. It is "" if no pattern matched.
 	route string
 	// r is the HTTP request, and w writes its response.
 	r *http.Request
 	w http.ResponseWriter
 	// principal is nil until the caller is authenticated.
 	principal *pyth.Principal
-	// origin describes the source of the request. Services read it from the context.
+	// origin describes the source of the request. Services read it from the context of
+	// the request.
 	origin *pyth.Origin
-	// action is the name of the operation in the audit log; "" if the log does not
+	// action is the name of the operation in the audit log. It is "" if the log does not
 	// record the operation.
 	action pyth.Action
 	// sentBearer is true if the request contains a bearer token.
 	sentBearer bool
 	// byCookie is true if the credentials of the caller come from a cookie.
 	byCookie bool
-	// body is the decoded JSON body; nil if the operation has no body.
+	// body is the decoded JSON body. It is nil if the operation has no body.
 	body any
 	// err is the error that the response reports. The access log contains it.
 	err error
@@ -45,8 +46,8 @@ func (r *request) caller() string {
 
 type requestKey struct{}
 
-// requestOf returns the request in the context. If the context has no request, it
-// returns an empty one, so that the server can still write an error response.
+// requestOf returns the request in the context. If the context has no request, it returns
+// an empty request. With this request, the server can still write an error response.
 func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
@@ -60,8 +61,8 @@ func RequestID(ctx context.Context) string { return requestOf(ctx).id }
 
 const requestIDHeader = "X-Request-Id"
 
-// requestID returns the ID in the header X-Request-Id. If there is no such header, or
-// if the ID is not safe in headers, logs and URNs, requestID returns a new ID.
+// requestID returns the ID in the header X-Request-Id. It returns a new ID if the header
+// is missing, or if its ID is not safe in headers, logs and URNs.
 func requestID(h http.Header) string {
 	if ids := h[requestIDHeader]; len(ids) == 1 && saneRequestID(ids[0]) {
 		return ids[0]

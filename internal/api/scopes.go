@@ -10,8 +10,8 @@ import (
 // operation.
 const scopeExtension = "x-scope"
 
-// requireScope returns CodeMissingScope if the caller's API key does not have the
-// scope. It writes the denial to the audit log.
+// requireScope returns an error with CodeMissingScope if the caller's API key does not
+// have the scope. In this case, it also writes the denial to the audit log.
 func (h *Handler) requireScope(ctx context.Context, s pyth.Scope) error {
 	err := caller(ctx).Require(s)
 	if err != nil {
@@ -21,8 +21,8 @@ func (h *Handler) requireScope(ctx context.Context, s pyth.Scope) error {
 }
 
 // checkProgram checks the scopes that the options of a program need. A session needs
-// ScopeSessions. Secrets need ScopeSecretsRead. Without this scope, "all secrets" means
-// no secrets.
+// ScopeSessions. Secrets need ScopeSecretsRead. If the API key lacks this scope and the
+// program asks for all secrets, the program gets no secrets.
 func (h *Handler) checkProgram(ctx context.Context, p *pyth.Program) error {
 	if p.Session != "" {
 		if err := h.requireScope(ctx, pyth.ScopeSessions); err != nil {
@@ -40,8 +40,9 @@ func (h *Handler) checkSecrets(ctx context.Context, names []string, all *bool) e
 	return nil
 }
 
-// checkGeneration checks the scopes that the options of a generation need, like
-// checkProgram. The installation of packages needs ScopePackages.
+// checkGeneration checks the scopes that the options of a generation need. It uses the
+// same rules as checkProgram. In addition, the installation of packages needs
+// ScopePackages.
 func (h *Handler) checkGeneration(ctx context.Context, r *pyth.GenerateRequest) error {
 	if r.Session != "" {
 		if err := h.requireScope(ctx, pyth.ScopeSessions); err != nil {

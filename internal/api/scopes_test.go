@@ -12,8 +12,8 @@ import (
 
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// TestOpenAPIScopesAreEnforced reads the scopes from the OpenAPI document, so that the
-// test includes new operations.
+// TestOpenAPIScopesAreEnforced reads the scopes from the OpenAPI document. So the test
+// automatically includes new operations.
 func TestOpenAPIScopesAreEnforced(t *testing.T) {
 	s := newFullServer(t)
 	used := map[pyth.Scope]bool{pyth.ScopeAdmin: true}
@@ -58,8 +58,9 @@ func TestOpenAPIScopesAreEnforced(t *testing.T) {
 	}
 }
 
-// requiresCredentials returns true if the operation has a security requirement without
-// an empty alternative.
+// requiresCredentials reports whether all security requirements of the operation need
+// credentials. An empty alternative in the list means that the operation needs no
+// credentials.
 func requiresCredentials(op node) bool {
 	alternatives := list(op["security"])
 	return len(alternatives) > 0 && !slices.ContainsFunc(alternatives, func(a any) bool { return len(a.(node)) == 0 })

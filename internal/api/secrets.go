@@ -65,7 +65,7 @@ const (
 	secretsPath = "/api/v1/secrets"
 	secretPath  = secretsPath + "/{name}"
 	// secretBodyBytes is the maximum body size of putSecret. It is enough for a
-	// description and a value, even if every byte is escaped.
+	// description and a value, even if JSON escapes every byte.
 	secretBodyBytes = 6*pyth.MaxSecretBytes + 16<<10
 )
 

@@ -107,8 +107,8 @@ func TestSecretsClearBody(t *testing.T) {
 	}
 }
 
-// The type "remembering" is a request body that keeps the buffers of all reads. The
-// test checks that the server has cleared these buffers.
+// The type "remembering" is a request body that stores the buffers of all reads. With
+// these buffers, the test checks that the server has cleared them.
 type remembering struct {
 	from interface {
 		Read([]byte) (int, error)

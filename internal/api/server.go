@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ServerConfig contains the limits on connections. A field with the value zero has its
+// ServerConfig contains the limits on connections. The value zero of a field means the
 // default.
 type ServerConfig struct {
 	// ReadHeaderTimeout is the time-out for receiving the header of a request. The
@@ -24,32 +24,32 @@ type ServerConfig struct {
 	// MaxHeaderBytes is the maximum size of the header of a request. The default is
 	// 32 KiB.
 	MaxHeaderBytes int
-	// DrainDelay is the length of the first phase of Shutdown. In this phase the server
-	// accepts connections and responds with 503, so that load balancers stop using it.
-	// If DrainDelay is 0, Shutdown skips this phase.
+	// DrainDelay is the length of the first phase of Shutdown. In this phase, the server
+	// accepts connections and responds with status 503. So load balancers notice that
+	// they must stop using the server. If DrainDelay is 0, Shutdown skips this phase.
 	DrainDelay time.Duration
-	// CancelDelay is the time that Shutdown waits for responses to requests that it
-	// canceled. The default is 5 seconds.
+	// CancelDelay is the time that Shutdown waits for the responses after it canceled the
+	// requests. The default is 5 seconds.
 	CancelDelay time.Duration
-	// MaxConnections is the maximum number of open connections; 0 means no limit. At
-	// the limit, a new connection replaces a connection that has no authenticated
-	// request.
+	// MaxConnections is the maximum number of open connections. The value 0 means no
+	// limit. At the limit, a new connection replaces a connection that has no
+	// authenticated request.
 	MaxConnections int
 	// TLS is the configuration of TLS. If TLS is nil, the server uses plain HTTP.
 	TLS *tls.Config
-	// HSTS is the time during which browsers must use HTTPS for this host (RFC 6797).
-	// If HSTS is 0, or if TLS is nil, the server does not send the header
+	// HSTS is the time for which browsers must use HTTPS for this host (RFC 6797). If
+	// HSTS is 0, or if TLS is nil, the server does not send the header
 	// Strict-Transport-Security.
 	HSTS time.Duration
-	// Logger receives the errors of net/http. If Logger is nil, the errors are
-	// discarded.
+	// Logger receives the errors of net/http. If Logger is nil, the server discards these
+	// errors.
 	Logger *slog.Logger
 }
 
 // Server serves a Handler on a listener. The Server limits connections. The Handler
 // limits the time for bodies and responses.
 //
-// Call Serve once and Shutdown once.
+// A caller must call Serve once and Shutdown once.
 type Server struct {
 	handler     *Handler
 	server      *http.Server
@@ -74,7 +74,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	// All requests inherit this context, so that Shutdown can cancel them.
+	// All requests inherit this context. So Shutdown can cancel all requests.
 	base, cancel := context.WithCancel(context.Background())
 	connections := newConnections(cfg.MaxConnections)
 	return &Server{
@@ -117,7 +117,7 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // withHSTS returns a handler that adds the header Strict-Transport-Security. If the
-// header is not configured, it returns "next" unchanged.
+// configuration does not enable this header, withHSTS returns "next" unchanged.
 func withHSTS(next http.Handler, cfg ServerConfig) http.Handler {
 	if cfg.TLS == nil || cfg.HSTS <= 0 {
 		return next
@@ -129,7 +129,7 @@ func withHSTS(next http.Handler, cfg ServerConfig) http.Handler {
 	})
 }
 
-// onceCloser is a listener whose Close method may be called twice. The Server closes
+// onceCloser is a listener that allows two calls of its Close method. The Server closes
 // the listener to stop accepting connections, and net/http closes it again. Without
 // onceCloser, the second call would return an error.
 type onceCloser struct {
@@ -139,12 +139,12 @@ type onceCloser struct {
 
 func (l onceCloser) Close() error { return l.close() }
 
-// Shutdown refuses new requests and waits until current requests have ended. It keeps
-// connections open and responds to new requests with 503. If it closed a connection,
-// the client could not know whether the server had executed the last request.
+// Shutdown refuses new requests and waits for the end of current requests. It keeps
+// connections open and responds to new requests with status 503. After a closed
+// connection, the client could not know whether the server had executed the last request.
 //
-// If ctx ends first, Shutdown cancels the requests, waits for CancelDelay, closes the
-// connections, and returns the error of ctx.
+// If ctx ends first, Shutdown cancels the requests and waits for CancelDelay. Then it
+// closes the connections and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
 	s.handler.Drain()
@@ -177,8 +177,8 @@ func (s *Server) end(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// listen stores the listener, so that Shutdown can close it. It returns false if
-// Shutdown was called before.
+// listen stores the listener. So Shutdown can close the listener. If Shutdown was called
+// before, listen returns false.
 func (s *Server) listen(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +191,7 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.listener != nil {
-		// Ignore the error, as net/http does.
+		// Ignore the error in the same way as net/http.
 		_ = s.listener.Close()
 	}
 }

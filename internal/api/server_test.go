@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// The type "listening" is a Server that listens on a free port.
+// The type "listening" is a Server with a listener on a free port.
 type listening struct {
 	*server
 	http *api.Server
@@ -35,7 +35,7 @@ func listen(t *testing.T, cfg api.ServerConfig, change ...func(*api.Config)) *li
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		// Some tests leave requests running, so ignore an error of Shutdown.
+		// Ignore the error of Shutdown, because some tests leave requests running.
 		_ = out.http.Shutdown(ctx)
 		if err := <-out.done; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -66,10 +66,10 @@ func (l *listening) write(c net.Conn, raw string) {
 	}
 }
 
-// blocking changes e so that its runs wait. Each run sends a value to the channel
-// "started" and waits until the channel "release" is closed or the context of the
-// run ends. Then the run sends nil, or the error of the context, to the channel
-// "ended".
+// blocking changes the service e, so that its runs wait. Each run sends a value to the
+// channel "started". Then it waits until the channel "release" is closed or the context
+// of the run ends. At its end, the run sends nil or the error of the context to the
+// channel "ended".
 func blocking(e *executions) (started chan struct{}, release chan struct{}, ended chan error) {
 	started, release, ended = make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)
 	e.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -289,8 +289,8 @@ func TestServeAfterShutdownClosesListener(t *testing.T) {
 
 func TestShutdownLogsNoListenerError(t *testing.T) {
 	handler := newServer(t).handler
-	// Shutdown and net/http both close the listener, in random order. Try often, so
-	// that both orders happen.
+	// Shutdown and net/http both close the listener, in a random order. Repeat the test
+	// many times, so that both orders occur.
 	for range 200 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

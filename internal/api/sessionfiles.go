@@ -48,8 +48,8 @@ type SessionFileRef struct {
 type (
 	sessionFilesOutput struct{ Body SessionFileList }
 	putFileOutput      struct{ Status int }
-	// getFileOutput has a Body that writes nothing, because the handler of the
-	// operation has already written the response.
+	// getFileOutput is the output of an operation whose handler writes the response
+	// itself. So its field Body writes nothing.
 	getFileOutput struct{ Body func(huma.Context) }
 )
 
@@ -59,7 +59,7 @@ const (
 )
 
 func (h *Handler) registerSessionFiles() {
-	// Operations on files wait until the runs before them in the session have ended.
+	// An operation on files waits until all earlier runs in the session have ended.
 	turn := h.cfg.Limits.MaxTimeout + queueAllowance
 	transfer := turn + maxFileBytes/minRate*time.Second
 	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of a file."}}
@@ -128,7 +128,8 @@ func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*
 
 func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putFileOutput, error) {
 	req := requestOf(ctx)
-	// Reject compressed bodies, because the server stores the bytes unchanged.
+	// Reject compressed bodies, because the server would store the compressed bytes as
+	// the file.
 	if err := body.CheckCoding(req.r.Header); err != nil {
 		return nil, err
 	}
@@ -159,17 +160,18 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	if err != nil && !begun {
 		return nil, err
 	}
-	// After the status was sent, the response cannot report an error. net/http closes
-	// the connection, and the client sees fewer bytes than Content-Length says.
+	// The status was already sent, so the response can no longer report an error.
+	// net/http closes the connection. The client then receives fewer bytes than
+	// Content-Length says.
 	return &getFileOutput{Body: func(huma.Context) {}}, nil
 }
 
 // sniffBytes is the number of bytes that http.DetectContentType reads.
 const sniffBytes = 512
 
-// sendFile responds with the content of a file. Its headers prevent browsers from
-// displaying the file. Otherwise the file, which an untrusted program may have written,
-// would have the same origin as this API.
+// sendFile sends the content of a file as the response. The headers of the response
+// prevent browsers from displaying the file. An untrusted program may have written the
+// file. If a browser displayed the file, the file would have the same origin as this API.
 func (h *Handler) sendFile(req *request, name string, size int64, content io.Reader) error {
 	buffered := bufio.NewReaderSize(content, sniffBytes)
 	// Ignore the error, because the file may be shorter than sniffBytes.
@@ -191,7 +193,7 @@ func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*n
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// isSessionFilePath reports whether a URL path is the path of a file in a session.
+// isSessionFilePath reports whether a URL path leads to a file in a session.
 func isSessionFilePath(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")

@@ -153,7 +153,8 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	}
 }
 
-// The type "endless" is a body without an end. It counts the bytes that were read.
+// The type "endless" is a request body without an end. It counts the bytes that the
+// server reads.
 type endless struct{ sent int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -197,9 +198,8 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	}
 }
 
-// line simulates a slow connection in a synctest bubble. The field "chunk" is the
-// number of bytes that it transfers in each interval. A transfer after the deadline
-// fails.
+// line simulates a slow connection in a synctest bubble. In each interval, it transfers
+// "chunk" bytes. A transfer after the deadline fails.
 type line struct {
 	interval time.Duration
 	chunk    int
@@ -214,8 +214,8 @@ func (l *line) pass(n int) error {
 	return nil
 }
 
-// slowSender is a request body that arrives one chunk at a time. The field "left"
-// counts the bytes that have not arrived yet.
+// slowSender is a request body that arrives in chunks. The field "left" is the number of
+// bytes that have not arrived yet.
 type slowSender struct {
 	*httptest.ResponseRecorder
 	line
@@ -300,8 +300,8 @@ func attackFilePaths(t *testing.T) {
 		"", ".", "..", "../x", "/x", "a/../../b", "a/..", "a//b", "a/", "./a", "a/./b", "../../ses_2/files/x", "../files/x",
 		"%2e", "%2e%2e", "%2e%2e/x", "..%2fx", "%2e%2e%2fx", "%2Fx", "a/%2e%2e/%2e%2e/b", "a%2f..%2f..%2fb", "a%2f%2fb", "a%2f", "%2e/a",
 	}
-	// The API passes these paths to the session service, because they are clean. The
-	// values of the map are the paths that the service must receive.
+	// These paths are clean, so the API passes them to the session service. The values of
+	// the map are the paths that the service must receive.
 	passed := map[string]string{
 		"a%00b": "a\x00b", "%252e%252e/x": "%2e%2e/x", "a%2fb": "a/b", "a%0ab": "a\nb", "%ff": "\xff", "..a": "..a", `..%5cx`: `..\x`,
 	}
@@ -325,7 +325,7 @@ func attackFilePaths(t *testing.T) {
 			t.Errorf("with the path %q, the service stored %q", sent, s.sessions.files)
 		}
 	}
-	// A URL with ".." or "//" before the path of the file matches no route.
+	// A URL matches no route if it contains ".." or "//" before the path of the file.
 	for _, path := range []string{"/api/v1/sessions/../files/x/..", "/api/v1/sessions//files/x/..", "/api/v1/sessions/x/filesx/..", "/api/v1/x/.."} {
 		if res := s.send(fileRequest("GET", path, nil)); res.StatusCode != 404 {
 			t.Errorf("%q: status %d: %s", path, res.StatusCode, res.body)

@@ -126,9 +126,9 @@ func ifSessions[I, O any](h *Handler, handle func(context.Context, *I) (*O, erro
 	return ifEnabled(h.cfg.Sessions != nil, "sessions", handle)
 }
 
-// ifEnabled returns the handler if enabled is true. Otherwise it returns a handler
-// that responds with not_implemented. feature is the plural name of the feature for
-// the message.
+// ifEnabled returns the handler if the parameter "enabled" is true. Otherwise it returns
+// a handler that responds with not_implemented. The parameter "feature" is the plural
+// name of the feature for the error message.
 func ifEnabled[I, O any](enabled bool, feature string, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	if enabled {
 		return handle
@@ -170,8 +170,8 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// Search for the first ID after the ID in the cursor. The session with the ID in
-	// the cursor may have ended. IDs are in the order of creation.
+	// Search for the first ID after the ID in the cursor, because the session of the
+	// cursor may have ended. IDs are in the order of creation.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil

@@ -25,7 +25,8 @@ type sessions struct {
 	list    []*pyth.Session
 	files   map[string]string
 	calls   []string
-	// After failAfter bytes, ReadFile fails; 0 means never.
+	// The field failAfter is the number of bytes after which ReadFile fails. The value 0
+	// means that ReadFile never fails.
 	failAfter int
 }
 
@@ -237,7 +238,7 @@ func TestSessionsListPages(t *testing.T) {
 	expect("?limit=2&cursor="+cursor("d"), []string{"e"}, "")
 	expect("?limit=5", []string{"a", "b", "c", "d", "e"}, "")
 	expect("?cursor="+cursor("e"), nil, "")
-	// The session in the cursor no longer exists.
+	// The session of the cursor no longer exists.
 	all("a", "c")
 	expect("?cursor="+cursor("b"), []string{"c"}, "")
 }

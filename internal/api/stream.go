@@ -14,17 +14,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// keepAlive is the interval of comments in a stream. The comments prevent proxies
-// from closing a connection that has no events for a long time.
+// keepAlive is the interval between two comments in a stream. A proxy would close a
+// connection that transfers no data for a long time. The comments prevent this.
 const keepAlive = 15 * time.Second
 
-// eventTimeout is the maximum time-out for sending one event. If a client does not
-// read the stream, the server cancels the run after this time, so that its sandbox
-// becomes free.
+// eventTimeout is the maximum time for sending one event. If a client does not read the
+// stream, the server cancels the run after this time. The sandbox of the run then becomes
+// free.
 const eventTimeout = 20 * time.Second
 
-// stream runs a program and sends its events. An error means that no event was sent, so
-// the caller can send an error response.
+// stream runs a program and sends the events of the run. If stream returns an error, it
+// has sent no event. The caller can then send an error response.
 func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execution, error)) error {
 	return h.streamTo(ctx, func(s *stream) (any, error) {
 		s.numbered = true
@@ -36,9 +36,9 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 	})
 }
 
-// streamTo calls the function "run", which sends events, and then sends the result of
-// "run" as the last event. If "run" fails after the first event, the last event is the
-// error. If it fails earlier, streamTo returns the error.
+// streamTo calls the function "run", which sends events. Then it sends the result of
+// "run" as the last event. If "run" fails after the first event, the error is the last
+// event. If "run" fails before the first event, streamTo returns the error.
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
@@ -54,7 +54,7 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	}
 	switch {
 	case err == nil && !s.begun:
-		// The client has received all events. With this status, an EventSource does not
+		// The client has received all events. The status 204 tells an EventSource not to
 		// connect again.
 		w.WriteHeader(http.StatusNoContent)
 	case err == nil:
@@ -66,8 +66,8 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	return nil
 }
 
-// inJSON returns a function that writes the answer as JSON with the status. If the
-// answer cannot be encoded, the function responds with an internal error.
+// inJSON returns a function that writes the response as JSON with the given status. If
+// the response cannot be encoded, the function responds with an internal error.
 func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
 		req := requestOf(ctx.Context())
@@ -84,25 +84,26 @@ func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	}
 }
 
-// stream sends the progress of a run as server-sent events. It implements
-// pyth.Events. A second goroutine sends comments, concurrently with events.
+// The type "stream" sends the progress of a run as server-sent events. It implements
+// pyth.Events. A second goroutine sends comments at the same time as the events.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
-	// If numbered is true, each event has an ID: its number, from 1. The stream does
-	// not send events up to the number "skip", because the client has received them.
+	// If "numbered" is true, each event has a number as its ID, starting with 1. The
+	// stream omits all events up to the number "skip", because the client has already
+	// received them.
 	numbered   bool
 	skip, last int
 
-	// The field "failed" holds the error of an event that could not be encoded. The run
-	// continues, and the last event reports the error.
+	// The field "failed" holds the error if an event could not be encoded. The run
+	// continues, and the last event reports this error.
 	failed error
 
 	mu    sync.Mutex
 	begun bool
-	// The field "rest" holds incomplete characters: the bytes at the end of stdout, and
-	// the bytes at the end of stderr.
+	// The field "rest" holds the incomplete characters at the end of stdout and at the
+	// end of stderr.
 	rest [2][]byte
 }
 
@@ -111,7 +112,7 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 }
 
 // Output sends output of the program. If the output ends with an incomplete character,
-// Output keeps the bytes of this character for the next call.
+// Output stores the bytes of this character. The next call sends these bytes.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
@@ -135,7 +136,7 @@ func (s *stream) end(last any) error {
 // flush sends the bytes of incomplete characters.
 func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
-		// The JSON encoder replaces the incomplete character by U+FFFD.
+		// The JSON encoder replaces the incomplete character with U+FFFD.
 		if err := s.text(name, *s.restOf(name)); err != nil {
 			return err
 		}
@@ -159,8 +160,8 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 }
 
 // send writes one event. JSON without line breaks needs only one "data:" line. An error
-// means that the client has disconnected or does not read. The caller must then stop
-// the run.
+// means that the client has disconnected or does not read the stream. The caller must
+// then stop the run.
 func (s *stream) send(event string, data any) error {
 	var message []byte
 	if s.numbered {
@@ -190,7 +191,7 @@ func (s *stream) write(b []byte) error {
 		header.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
-	// Set a deadline, so that a client that does not read cannot block the sandbox.
+	// Set a deadline, because a client that does not read must not block the sandbox.
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if _, err := s.w.Write(b); err != nil {
@@ -212,7 +213,7 @@ func (s *stream) keepAlive() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				// Ignore the error, because sending the next event will fail with it.
+				// Ignore the error, because the next event will fail with the same error.
 				_ = s.write([]byte(": keep-alive\n\n"))
 			}
 		}
@@ -223,35 +224,35 @@ func (s *stream) keepAlive() (stop func()) {
 	}
 }
 
-// runEvents describes the events of a run, and exampleRunEvents shows two of them.
+// runEvents documents the events of a run. exampleRunEvents shows two of these events.
 const (
 	runEvents = "start (StartEvent), stdout and stderr (OutputEvent), result (ResultEvent) and file (FileEvent). Each event has an id. " +
 		"The last event is end (EndEvent), in which stdout and stderr are empty, or error (Error)."
 	exampleRunEvents = "id: 1\nevent: start\ndata: {\"id\":\"exe_01k7\"}\n\nid: 2\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n"
 )
 
-// runForms describes the response of operations that run a program, for the OpenAPI
-// document.
+// runForms documents the response of all operations that run a program. The OpenAPI
+// document contains it.
 func (h *Handler) runForms() map[string]*huma.Response {
 	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](), runEvents, exampleRunEvents)
 }
 
-// eventForm describes a response that is always the stream of events of a run.
+// eventForm documents a response that is always the stream of events of a run.
 func (h *Handler) eventForm() map[string]*huma.Response {
 	schema := h.eventSchema(runEvents)
 	data := make([]*huma.Schema, 0, len(eventTypes()))
 	for _, t := range eventTypes() {
 		data = append(data, h.api.OpenAPI().Components.Schemas.Schema(t, true, ""))
 	}
-	// JSON Schema describes the content of a string with these keywords, which huma
-	// does not know.
+	// JSON Schema uses these keywords to describe the content of a string. huma does not
+	// know these keywords.
 	schema.Extensions = map[string]any{"contentMediaType": eventStream, contentSchema: &huma.Schema{OneOf: data}}
 	return map[string]*huma.Response{"200": {Description: "The events of the run", Content: map[string]*huma.MediaType{
 		eventStream: {Schema: schema, Example: exampleRunEvents},
 	}}}
 }
 
-// bothForms describes a response that is either JSON or a stream of events.
+// bothForms documents a response that is either JSON or a stream of events.
 func (h *Handler) bothForms(description string, body reflect.Type, events, exampleEvents string) map[string]*huma.Response {
 	r := h.jsonForm(description, body)
 	r.Content[eventStream] = &huma.MediaType{
@@ -261,7 +262,8 @@ func (h *Handler) bothForms(description string, body reflect.Type, events, examp
 	return map[string]*huma.Response{"200": r}
 }
 
-// contentSchema is the keyword for the schema of the data of events.
+// contentSchema is the JSON Schema keyword that contains the schema of the data of
+// events.
 const contentSchema = "contentSchema"
 
 func (h *Handler) eventSchema(events string) *huma.Schema {

@@ -136,8 +136,8 @@ func TestStreamNeedsAccept(t *testing.T) {
 	}
 }
 
-// TestAnswerThatCannotBeEncodedIs500 checks that an encoding error is a server
-// error. The server must not treat it as a success or as a disconnected client.
+// TestAnswerThatCannotBeEncodedIs500 checks that the server treats an encoding error as a
+// server error. The server must not treat it as a success or as a disconnected client.
 func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 	for name, value := range map[string]string{
 		"equal names": `{"a":1,"a":2}`, "no JSON": `{"a":`, "too deep": strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),

@@ -18,7 +18,8 @@ func (t Timestamp) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.String(time.Time(t).UTC().Format(timestampLayout)))
 }
 
-// IsZero reports whether the time is not set. encoding/json calls it for omitzero.
+// IsZero reports whether the time is not set. encoding/json calls IsZero for fields with
+// the option omitzero.
 func (t Timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
 // Schema returns a string schema with the format date-time.

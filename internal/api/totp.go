@@ -153,8 +153,8 @@ func (h *Handler) createTOTP(ctx context.Context, in *totpInput) (*totpSecretOut
 	return &totpSecretOutput{Body: TOTPSecret{Secret: e.Secret, URI: e.URI, QRCode: e.QRCode}}, nil
 }
 
-// issuer returns the name that authenticator apps show for this server. It contains the
-// host, so that users can distinguish accounts on several servers.
+// issuer returns the name that authenticator apps show for this server. The name contains
+// the host. So users can distinguish accounts on several servers.
 func (h *Handler) issuer(ctx context.Context) string {
 	host := requestOf(ctx).r.Host
 	if u, err := url.Parse(h.cfg.PublicURL); err == nil && u.Host != "" {

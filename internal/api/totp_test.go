@@ -67,8 +67,8 @@ func TestTOTPOperations(t *testing.T) {
 	}
 }
 
-// TestTOTPIssuerIsAHostName sends a Host header with characters that an otpauth URI
-// uses as separators.
+// TestTOTPIssuerIsAHostName sends a Host header with characters that are separators in an
+// otpauth URI.
 func TestTOTPIssuerIsAHostName(t *testing.T) {
 	for host, want := range map[string]string{
 		"api.example.org:8080": "Pyth-On api.example.org", "127.0.0.1:8080": "Pyth-On", "[::1]:80": "Pyth-On", "": "Pyth-On",

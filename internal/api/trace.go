@@ -24,16 +24,16 @@ func (h *Handler) beginTrace(ctx context.Context, r *http.Request) (context.Cont
 	return h.cfg.Tracer.Begin(ctx, parent, "request", tracing.Server)
 }
 
-// echoTrace adds the trace of the request to the headers of the response, so that the
-// caller can find the trace.
+// echoTrace adds the trace ID of the request to the headers of the response. With this
+// ID, the caller can find the trace.
 func echoTrace(ctx context.Context, header http.Header) {
 	if trace := tracing.Traceparent(ctx); trace != "" {
 		header.Set(traceparentHeader, trace)
 	}
 }
 
-// endTrace ends the span of a request. The span has no values of the request except the
-// route, the method and the user ID.
+// endTrace ends the span of a request. The span contains no data of the request except
+// the route, the method and the user ID.
 func endTrace(span tracing.Span, r *http.Request, req *request, status int) {
 	if !span.Recording() {
 		return

@@ -10,13 +10,14 @@ import (
 )
 
 // minRate is the minimum average rate of a transfer, in bytes per second. A slower
-// transfer fails. A transfer can take the time "allowance" longer.
+// transfer fails. In addition to the time at this rate, a transfer can take the time
+// "allowance".
 const minRate = 128 << 10
 
-// pace computes the deadline for the next part of a transfer. Each transferred byte
-// postpones the deadline. The time of a transfer starts with its first part.
+// pace computes the deadline for the next part of a transfer. Each transferred byte moves
+// the deadline to a later time. The time of a transfer starts with the first part.
 type pace struct {
-	// allowance is added to the time that the transferred bytes need at minRate.
+	// The total time of a transfer is the time for its bytes at minRate plus "allowance".
 	allowance time.Duration
 	start     time.Time
 	bytes     int64
@@ -49,7 +50,8 @@ func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance ti
 	}, nil
 }
 
-// Read reads a part of the body. Its errors are *pyth.Error, which clients may see.
+// Read reads a part of the body. Its errors are of the type *pyth.Error, so clients may
+// see their messages.
 func (u *upload) Read(p []byte) (int, error) {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = u.control.SetReadDeadline(u.pace.deadline())
@@ -59,8 +61,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
-		// Remove the deadline. Otherwise net/http would not detect a disconnected
-		// client.
+		// Remove the deadline for reading. Otherwise net/http would not detect a
+		// disconnected client.
 		_ = u.control.SetReadDeadline(time.Time{})
 		return n, io.EOF
 	default:

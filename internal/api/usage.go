@@ -10,7 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// UsageTotals contains the sums of resources.
+// UsageTotals contains the sums of the used resources.
 type UsageTotals struct {
 	_ struct{} `doc:"The sums of the resources that runs used."`
 
@@ -32,7 +32,7 @@ type UsageItem struct {
 	UsageTotals
 }
 
-// UsageQuota describes a quota of the user, and how much of it is used.
+// UsageQuota describes a quota of the user and how much of this quota is used.
 type UsageQuota struct {
 	_ struct{} `doc:"A limit of your account, and how much of it you use."`
 

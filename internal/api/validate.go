@@ -16,13 +16,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/nearest"
 )
 
-// oneOf is the beginning of the message if a value is not one of the allowed values.
+// oneOf is the beginning of the error message for a value that is not one of the allowed
+// values.
 const oneOf = "must be one of "
 
 const timeMessage = "must be a time in the format of RFC 3339, for example 2026-04-04T08:23:21Z"
 
-// setMessages replaces huma's validation messages, which are package variables of
-// huma. So all Handlers in a process share the new messages.
+// setMessages replaces huma's validation messages. These messages are package variables
+// of huma, so all Handlers in a process share the new messages.
 func setMessages() {
 	validation.MsgUnexpectedProperty = problem.UnknownField
 	validation.MsgExpectedRFC3339DateTime = timeMessage
@@ -44,7 +45,7 @@ func setMessages() {
 }
 
 // formatFault formats a message like fmt.Sprintf. It writes numbers with commas, for
-// example 300,000, and uses the singular for one character or item.
+// example 300,000. It uses the singular form for one character or one item.
 func formatFault(format string, args ...any) string {
 	for i, arg := range args {
 		switch v := arg.(type) {
@@ -66,8 +67,8 @@ func faultOf(location, message string) pyth.FieldError {
 	case strings.HasPrefix(message, "required ") && strings.HasSuffix(message, "parameter is missing"):
 		message = "is required"
 	case strings.HasPrefix(message, "invalid date/time"):
-		// Replace huma's message, because it contains a time layout of Go, which most
-		// users do not know.
+		// Replace huma's message. It contains a time layout of Go, which most users do
+		// not know.
 		message = timeMessage
 	case message == "invalid integer":
 		message = "must be an integer"
@@ -94,9 +95,9 @@ func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	return fieldErrors(result.Errors)
 }
 
-// Suggest changes messages about unknown fields and unknown values: it adds the most
-// similar known name. If an unknown field has no similar name, Suggest adds all known
-// names.
+// Suggest improves messages about unknown fields and unknown values. It adds the most
+// similar known name. If no known name is similar to an unknown field, Suggest adds all
+// known names.
 func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	for i := range faults {
 		f := &faults[i]
@@ -113,10 +114,10 @@ func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	}
 }
 
-// knownAt finds the unknown name at the location of f. It returns the known names at
-// this location, and the unknown name. The result "ok" is false if knownAt finds
-// nothing. The parameters location, schema and value describe the part of the body
-// that knownAt searches.
+// knownAt finds the unknown name at the location of f. It returns the unknown name and
+// the known names at this location. The result "ok" is false if knownAt finds no such
+// name. The parameters location, schema and value describe the part of the body that
+// knownAt searches.
 func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)
@@ -170,8 +171,8 @@ func queryEnums(registry huma.Registry, doc *huma.Operation) map[string][]string
 	return params
 }
 
-// enumOf returns the values that a schema allows. An empty list means that all values
-// are allowed.
+// enumOf returns the values that a schema allows. An empty list means that the schema
+// allows all values.
 func enumOf(registry huma.Registry, s *huma.Schema) []string {
 	if s != nil && s.Ref != "" {
 		s = registry.SchemaFromRef(s.Ref)

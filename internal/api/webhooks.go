@@ -25,7 +25,7 @@ func (r *WebhookRequest) events() []pyth.WebhookEvent {
 	return events
 }
 
-// Webhook describes a webhook, without its secret.
+// Webhook describes a webhook. It does not contain the secret of the webhook.
 type Webhook struct {
 	_ struct{} `doc:"A URL that receives events of runs, without the secret."`
 
@@ -185,7 +185,8 @@ func (h *Handler) listDeliveries(ctx context.Context, in *deliveriesInput) (*del
 	if err != nil {
 		return nil, err
 	}
-	// Read one delivery more, to find out whether there is a next page.
+	// Read one delivery more than the page contains, to find out whether there is a next
+	// page.
 	all, err := h.cfg.Webhooks.Deliveries(ctx, user, pyth.WebhookID(in.ID), pyth.DeliveryID(before), in.Limit+1)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// webhooks is a WebhookService with one webhook, key_1, which has fixed deliveries.
+// webhooks is a fake WebhookService. It has one webhook with the ID key_1 and fixed
+// deliveries.
 type webhooks struct {
 	url        string
 	events     []pyth.WebhookEvent

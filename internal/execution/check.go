@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// Limits of the parts of a program, in addition to the configurable limits.
+// Fixed limits of the parts of a program. Other limits are configurable.
 const (
 	maxArgBytes   = 128 << 10 // Linux's MAX_ARG_STRLEN
 	maxEnv        = 256
@@ -20,10 +20,11 @@ const (
 	maxLabels     = 16
 	maxLabelBytes = 64
 	// maxExecBytes is the maximum size of the arguments. The environment variables and
-	// secrets together have the same maximum. Linux allows 2 MiB for all of them, which
-	// is a quarter of the stack.
+	// secrets together have the same maximum. Linux allows 2 MiB for the arguments and
+	// the environment together. This is a quarter of the size of the stack.
 	maxExecBytes = 1 << 20
-	// minMemory is the smallest memory limit. It is enough to start an interpreter.
+	// minMemory is the smallest allowed memory limit. An interpreter can start with this
+	// memory.
 	minMemory = 32 << 20
 	minDisk   = 1 << 20
 	minTime   = time.Millisecond
@@ -66,8 +67,8 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	return f.Err()
 }
 
-// checkSizes returns an error if the code, the standard input or the files are too
-// large. Call it first, so that the other checks process only small input.
+// checkSizes returns an error if the code, the standard input or the files are too large.
+// Call checkSizes first, so that the other checks process only small input.
 func (s *Service) checkSizes(job *pyth.Job) error {
 	l := s.config.Limits
 	var files int64

@@ -2,13 +2,13 @@ package execution
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// sealedBytes is the overhead of a sealed password: a public key and a tag (RFC
-// 9180).
+// sealedBytes is the number of additional bytes in a sealed password: a public key and a
+// tag (RFC 9180).
 const sealedBytes = 32 + 16
 
-// checkEncrypted checks an encrypted program. The derivation of the key counts towards
-// the memory limit of the run. So this limit must be at least the memory for the
-// derivation and minMemory.
+// checkEncrypted checks an encrypted program. The key derivation counts towards the
+// memory limit of the run. So this limit must be at least minMemory and at least the
+// memory for the key derivation.
 func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {

@@ -34,9 +34,9 @@ func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	}
 }
 
-// PathFault returns a message if the path of a file is invalid, or "" if it is
-// valid. The parameter "program" is the path of the file that contains the code; no
-// other file may have this path.
+// PathFault returns an error message if the path of a file is invalid, or "" if it is
+// valid. The parameter "program" is the path of the file with the code. No other file may
+// have this path.
 func PathFault(p, program string) string {
 	if fault := workpath.Fault(p); fault != "" {
 		return fault

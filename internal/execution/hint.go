@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// maxHintSearch is the number of bytes at the beginning and at the end of a text in
-	// which a search for network errors looks.
+	// maxHintSearch is the number of bytes that a search for network errors examines at
+	// each end of a text.
 	maxHintSearch = 16 << 10
 	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128
 )
 
-// noNetwork matches two kinds of error messages of Python and Node libraries: a name
-// cannot be resolved, or a host cannot be reached.
+// noNetwork matches two kinds of error messages of Python and Node libraries. One kind
+// means that a name cannot be resolved, the other that a host cannot be reached.
 var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
 	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
 
@@ -27,8 +27,9 @@ func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	}
 }
 
-// hint returns a text that tells the user how to fix the error; "" if it knows no fix.
-// The text can quote a part of the error, so secrets must be redacted before the call.
+// hint returns a text that tells the user how to fix the error. It returns "" if it knows
+// no fix. The text can quote a part of the error. So the caller must redact secrets
+// before the call.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {
@@ -70,7 +71,7 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// providesModule reports whether the user's files contain the module. In this case,
+// providesModule reports whether the user's files contain the module. If they contain it,
 // no package is missing.
 func providesModule(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {

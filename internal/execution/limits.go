@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The exported functions of this file are also for package session.
+// Package session also uses the exported functions of this file.
 
 // CheckLanguage returns an error if this server does not offer the language.
 func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
@@ -22,10 +22,9 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	return pyth.Invalid("body.language", "must be %s", pyth.AnyOfLanguages())
 }
 
-// FindRuntime returns the name of a custom image for the language. It returns "" if
-// the parameter "name" is empty or is the name of the built-in runtime of the
-// language. It returns an error if the server does not offer the image or the
-// language.
+// FindRuntime returns the name of a custom image for the language. It returns "" if the
+// parameter "name" is empty or names the built-in runtime of the language. It returns an
+// error if the server does not offer the image or the language.
 func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
 	if name == "" || name == l.Runtime() {
 		return "", CheckLanguage(l, offered)
@@ -53,8 +52,8 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork returns an error if at least one of the hosts is not allowed. If the
-// parameter "policy" is nil, no host is allowed.
+// CheckNetwork returns an error if at least one host is not allowed. If the parameter
+// "policy" is nil, no host is allowed.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil
@@ -65,8 +64,8 @@ func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	return policy.Check(hosts)
 }
 
-// WithDefaults returns the limits in "asked". For a limit that is zero, it returns the
-// default.
+// WithDefaults returns the limits in "asked". It replaces each limit that is zero with
+// the default.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
 		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),
@@ -85,9 +84,9 @@ func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 	return f
 }
 
-// checkLimits adds an error for each invalid limit. The parameter "given" is the
-// size of the request's files and code in bytes. Files and code count towards the
-// disk limit.
+// checkLimits adds an error for each invalid limit. The parameter "given" is the total
+// size of the request's files and code in bytes. Files and code count towards the disk
+// limit.
 func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {

@@ -19,8 +19,8 @@ type redaction struct {
 	hidden   []pyth.SecretValue
 	// paths maps the path of each output file to its redacted path.
 	paths map[string]string
-	// The field "streamed" is true if results were sent as events. Replacements in
-	// these results are already counted.
+	// The field "streamed" is true if the server sent results as events. The replacements
+	// in these results are already counted.
 	streamed bool
 }
 
@@ -33,8 +33,8 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
-// clear overwrites the data that the redactor derived from secret values, and releases
-// the values.
+// clear overwrites the data that the redactor derived from secret values. It also
+// releases the values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
 // events returns a receiver of events. It redacts each event and passes the event to
@@ -72,9 +72,9 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Redactions = r.count
 }
 
-// error replaces secret values in an exception. The code in the interpreter that
-// reports exceptions may already have truncated a name or message at its end, or a
-// traceback at its beginning. At these places, a secret value may be incomplete.
+// error replaces secret values in an exception. The interpreter may already have
+// truncated a name or message at its end, or a traceback at its beginning. At these
+// places, a secret value may be incomplete.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -85,8 +85,8 @@ func (r *redaction) error(e *pyth.ProgramError) {
 }
 
 // The method "cut" redacts a text. If "head" is true, the beginning of the text may be
-// missing. If "tail" is true, the end may be missing. At these places, the method also
-// redacts incomplete values.
+// missing. If "tail" is true, the end of the text may be missing. At these places, the
+// method also redacts incomplete secret values.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -124,10 +124,10 @@ func (r *redaction) isShown(path string) bool {
 	return false
 }
 
-// The method "skipped" replaces secret values in the paths of files that were not
-// returned. In these paths, workpath.Display has replaced unprintable characters and
-// truncated long names. So the method also searches for the displayed form of each
-// secret value.
+// The method "skipped" replaces secret values in the paths of files that the server did
+// not return. In these paths, workpath.Display has replaced unprintable characters and
+// truncated long names. So the method also searches for the displayed form of each secret
+// value.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -151,8 +151,8 @@ func (r *redaction) skipped(files []pyth.SkippedFile) {
 	}
 }
 
-// output replaces secret values in standard output or standard error after the run. The
-// parameter "cut" is true if the output was truncated.
+// The method "output" replaces secret values in standard output or standard error after
+// the run. The parameter "cut" is true if the output was truncated.
 func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
@@ -191,8 +191,8 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 // whole text as a JSON string.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
-	// The replacement of secret values may have made the syntax invalid, or two names
-	// in an object equal.
+	// The replacement of secret values may have caused invalid syntax or two equal names
+	// in an object.
 	if _, err := results.JSON([]byte(out)); err != nil {
 		quoted, _ := json.Marshal(out) // A string can always be marshaled.
 		return string(quoted)
@@ -222,7 +222,7 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// The method "end" passes the rest of both streams, redacted, to "next". It ignores
+// The method "end" redacts the rest of both streams and passes it to "next". It ignores
 // errors, because the client may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)

@@ -11,21 +11,21 @@ import (
 
 // secrets holds the secret values of a run.
 type secrets struct {
-	// grant holds all values that were decrypted for the run.
+	// grant holds all secret values that the server decrypted for the run.
 	grant pyth.SecretGrant
 	// The field "injected" holds the values that the program receives.
 	injected []pyth.SecretValue
-	// The field "hidden" holds the values to redact: all values of grant, and the
-	// values of earlier runs in the session, because the interpreter may still hold
-	// these values.
+	// The field "hidden" holds the values to redact. These are all values of grant and
+	// the values of earlier runs in the session, because the interpreter may still hold
+	// them.
 	hidden []pyth.SecretValue
 }
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
 // The method "follow" reports whether the program must wait after its sandbox is ready.
-// It waits for its secret values, or until the audit log has recorded that it uses
-// secrets.
+// The program waits for its secret values. If it has none, it waits until the audit log
+// contains an entry about the use of secrets.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
 // reveal decrypts the secrets of a run. The parameter "session" is nil if the run has
@@ -42,7 +42,7 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	}
 	if s.config.Secrets == nil {
 		// Without a secret service, no secret exists. Refuse a program that names a
-		// secret, because it must not run without the secret.
+		// secret, because the program cannot run correctly without this secret.
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
@@ -63,10 +63,10 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	return some, nil
 }
 
-// sessionSecrets returns the request for a run in a session. It requests the secrets
-// that the program names, and the other secrets of the session, because their values
-// must be redacted. If the program names a deleted secret, Reveal returns an error.
-// Other deleted secrets are ignored.
+// sessionSecrets returns the request for a run in a session. It requests the secrets that
+// the program names. It also requests the other secrets of the session, because the
+// server must redact their values. If the program names a deleted secret, Reveal returns
+// an error. Other deleted secrets are ignored.
 func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretRequest {
 	request := pyth.SecretRequest{All: session.AllSecrets, IfStored: session.Secrets}
 	if !p.AllSecrets {
@@ -75,9 +75,9 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember stores the injected values until the session ends. It sets the field
-// "hidden" to the values of the grant and the values that earlier runs received. The
-// same secret may have had a different value in an earlier run.
+// remember stores the injected values until the session ends. It sets the field "hidden"
+// to the values of the grant and the values that earlier runs received. The value of a
+// secret may have changed since an earlier run.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -104,8 +104,8 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 	return withoutEnv(values, p)
 }
 
-// checkSessionSecrets returns an error if the session was opened without one of the
-// named secrets.
+// checkSessionSecrets returns an error if the program names a secret that the session did
+// not request when it was opened.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
@@ -115,14 +115,13 @@ func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// UnknownSecret returns the error for a program that names a secret that does not
-// exist.
+// UnknownSecret returns the error for a program that names an unknown secret.
 func UnknownSecret() error {
 	return pyth.Invalid("body.secrets", "must contain only names of your secrets")
 }
 
 // selectNamed returns the secrets with the given names. It returns an error if "values"
-// does not contain one of them.
+// does not contain a secret with one of these names.
 func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
 	some := []pyth.SecretValue{}
 	for _, name := range names {
@@ -135,10 +134,10 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	return some, nil
 }
 
-// withoutEnv removes each secret that has the same name as a variable in the request,
-// because the program receives the variable instead. It returns an error if the request
-// lists such a secret by name, or if the variables and the secrets together are too
-// large.
+// withoutEnv removes each secret that has the same name as a variable in the request. The
+// program receives the variable instead of the secret. withoutEnv returns an error if the
+// request lists such a secret by name. It also returns an error if the variables and the
+// secrets together are too large.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

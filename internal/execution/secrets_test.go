@@ -17,7 +17,7 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// The field Recorded of each returned grant is this function.
+	// This function becomes the field Recorded of each returned grant.
 	recorded func() error
 }
 

@@ -1,10 +1,9 @@
 // Package execution creates a job from a user's program, dispatches it and returns
 // the outcome.
 //
-// Every dispatched job is complete and within the server's limits: its paths are
-// clean and relative, its variable names are allowed, and its defaults are set.
-// Execute does not run an invalid program. It returns an error that lists the
-// invalid fields.
+// Every dispatched job is complete and within the server's limits. Its paths are clean
+// and relative, its variable names are allowed, and its defaults are set. Execute does
+// not run an invalid program. It returns an error that lists the invalid fields.
 package execution
 
 import (
@@ -33,14 +32,14 @@ type Config struct {
 	// Packages provides the user's packages. If Packages is nil, programs have no
 	// packages.
 	Packages pyth.PackageSource
-	// KeepSecrets disables the redaction of secrets for all runs.
+	// KeepSecrets disables the redaction of secret values for all runs.
 	KeepSecrets bool
 	Clock       func() time.Time
 }
 
-// NetworkPolicy decides which hosts programs may connect to.
+// NetworkPolicy decides to which hosts programs may connect.
 type NetworkPolicy interface {
-	// Check returns an error if at least one of the hosts is not allowed.
+	// Check returns an error if at least one host is not allowed.
 	Check(hosts []string) error
 }
 
@@ -50,8 +49,8 @@ type Service struct{ config Config }
 // New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// DefaultLimits returns the default limits that the API documents, and maximum
-// limits that suit a small server.
+// DefaultLimits returns the default limits and the maximum limits. The API documentation
+// contains these default limits. The maximum limits are suitable for a small server.
 func DefaultLimits() pyth.ExecutionLimits {
 	return pyth.ExecutionLimits{
 		MaxCodeBytes:   pyth.MaxCodeBytes,
@@ -82,7 +81,8 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	if err != nil {
 		return nil, err
 	}
-	// The user's packages work only with built-in runtimes, not with custom images.
+	// The user's packages work only with built-in runtimes. They do not work with custom
+	// images.
 	if s.config.Packages != nil && job.Runtime == "" {
 		if job.Layers, err = s.config.Packages.Layers(ctx, user); err != nil {
 			return nil, err
@@ -146,8 +146,9 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	return outcome, nil
 }
 
-// run starts the job. After the audit log has recorded the use of the secrets, it sends
-// the secrets to the program. If this record fails, the program does not start.
+// run starts the job. It sends the secrets to the program only after the audit log
+// contains an entry about the use of the secrets. If the server cannot write this entry,
+// the program does not start.
 func (s *Service) run(ctx context.Context, job *pyth.Job, p *pyth.Program, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
 	run, err := s.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {
@@ -169,8 +170,8 @@ func (s *Service) run(ctx context.Context, job *pyth.Job, p *pyth.Program, given
 	return run.Release(ctx, given.injected)
 }
 
-// Job returns the job of a program without a session, with all defaults. It returns
-// an error if the program is invalid.
+// Job returns the job of a program without a session, with all defaults. If the program
+// is invalid, it returns an error.
 func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 	return s.job(user, p, nil, s.config.Clock())
 }

@@ -37,7 +37,8 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	s.addHint(job, outcome)
 	outcome.Usage.Queued += waited
 	if pyth.ErrorCode(context.Cause(turn)) == pyth.CodeNotFound {
-		// The session was closed or expired during the run.
+		// The session ended during the run, because a user closed it or because it
+		// expired.
 		outcome.SessionEnded = true
 	}
 	return &pyth.Execution{
@@ -66,8 +67,8 @@ func applySession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 }
 
 // checkSession adds an error for each setting of the program that differs from the
-// setting of the session. The parameter "given" is the size of the request's files and
-// code in bytes.
+// setting of the session. The parameter "given" is the total size of the request's files
+// and code in bytes.
 func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Encrypted != nil {

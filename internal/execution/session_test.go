@@ -14,8 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// turns is a fake session service with one JavaScript session. The server in these
-// tests offers JavaScript only in sessions.
+// turns is a fake session service with one JavaScript session. In these tests, JavaScript
+// runs only in sessions.
 type turns struct {
 	spec pyth.SessionSpec
 	// If the field "cause" is not nil, the context of the run is canceled with this
@@ -57,8 +57,8 @@ func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth
 	return &run{release: func([]pyth.SecretValue) (*pyth.Outcome, error) { return d(job) }}, nil
 }
 
-// withSession returns an execution service with one session. The clock advances by
-// one second each time the service reads it.
+// withSession returns an execution service with one session. Each time the service reads
+// the clock, the clock advances by one second.
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,
@@ -116,8 +116,8 @@ func TestExecuteUsesTheSettingsOfTheSession(t *testing.T) {
 			}
 			want := &pyth.Execution{
 				ID: job.ID, Language: pyth.JavaScript, CreatedAt: now.Add(time.Second), Session: "ses",
-				// The run waited one second for its turn in the session and 1 ms in
-				// the dispatcher's queue.
+				// The run waited one second for its turn in the session. It waited 1 ms
+				// in the queue of the dispatcher.
 				Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Second + time.Millisecond}},
 			}
 			if diff := cmp.Diff(want, e); diff != "" {

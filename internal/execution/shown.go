@@ -7,17 +7,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Maximum lengths of the texts of an exception, in bytes. The code in the interpreters
-// that reports exceptions truncates these texts first. Its limits are the same or
-// higher.
+// Maximum lengths of the texts of an exception, in bytes. The interpreters already
+// truncate these texts. Their limits are the same or higher.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10
 	maxErrorTraceback = 64 << 10
 )
 
-// maxHookResult is the maximum length of a text in a result, in characters. The code in
-// the interpreters that reports results truncates longer texts.
+// maxHookResult is the maximum length of a text in a result, in characters. The
+// interpreters truncate longer texts.
 const maxHookResult = 100_000
 
 // cutError truncates the texts of an exception. It keeps the beginning of names and
@@ -51,7 +50,7 @@ func ending(text string, most int) string {
 }
 
 // cutMarks contains the characters that can be at the end of a truncated text. The
-// interpreters add "…" there, and an incomplete character becomes U+FFFD.
+// interpreters add "…" at the end, and U+FFFD replaces an incomplete character.
 const cutMarks = "\u2026\ufffd"
 
 // trimTail separates the truncation marks at the end of a text from the rest.

@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/tracing"
 )
 
-// maxAnswerTokens is the maximum number of tokens of an answer, including thinking.
-// It is enough for a program of a thousand lines. The SDK permits at most 21,333
-// without streaming.
+// maxAnswerTokens is the maximum number of tokens of an answer, including the tokens for
+// thinking. It is enough for a program of a thousand lines. The SDK allows at most 21,333
+// tokens without streaming.
 const maxAnswerTokens = 20_000
 
 func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
@@ -50,8 +50,8 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 }
 
 // explain converts an error of the model into the error for the caller. The parameter
-// "taken" contains the tokens that were reserved for the request, and "used" the tokens
-// that the request used.
+// "taken" is the number of tokens that were reserved for the request. The parameter
+// "used" is the number of tokens that the request used.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":
@@ -61,8 +61,8 @@ func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 			Err:     err,
 		}
 	case code == pyth.CodeLLMFailed && taken.answer < maxAnswerTokens && used.Output >= taken.answer:
-		// The answer was truncated because little was left of the user's token
-		// budget.
+		// The answer was truncated, because only a small part of the user's token budget
+		// was left.
 		return w.exhausted()
 	}
 	return err

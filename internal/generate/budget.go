@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// bytesPerToken is the estimated length of a token in bytes. The estimate is
-	// low, so that the server reserves too many tokens rather than too few.
+	// bytesPerToken is the estimated length of a token in bytes. The estimate is low. So
+	// the server reserves too many tokens rather than too few.
 	bytesPerToken = 3
 	// formTokens is the estimated number of tokens that the API adds to a request,
 	// for example for the required format of the answer.
@@ -19,13 +19,13 @@ const (
 	// minAnswerTokens is the minimum number of tokens to reserve for an answer. It
 	// is enough for a short program.
 	minAnswerTokens = 1_024
-	// settleTimeout is the time-out for returning unused tokens to the budget.
-	// Tokens are returned even if the caller has disconnected.
+	// settleTimeout is the time-out for returning unused tokens to the budget. The server
+	// returns tokens even if the caller has disconnected.
 	settleTimeout = 10 * time.Second
 )
 
-// tokens is a reservation in the token budget of a day. The field "taken" is the
-// number of reserved tokens, or 0 if there is no budget. The field "answer" is the
+// tokens is a reservation in the token budget of a day. The field "taken" is the number
+// of reserved tokens, or 0 if the user has no token budget. The field "answer" is the
 // maximum number of tokens for the answer.
 type tokens struct {
 	day           time.Time
@@ -50,10 +50,10 @@ func (c *Config) tokensPerDay(ctx context.Context, user pyth.UserID) (limit int6
 	return c.TokensPerDay, c.TokensPerDay > 0, nil
 }
 
-// reserveTokens reserves the maximum number of tokens that the request can use. If
-// fewer tokens are left in the budget, it reserves these and limits the length of the
-// answer. Call it before the request, so that concurrent requests cannot exceed the
-// budget.
+// reserveTokens reserves the maximum number of tokens that the request can use. If fewer
+// tokens are left in the budget, it reserves the remaining tokens and limits the length
+// of the answer. Call it before the request. Otherwise concurrent requests could exceed
+// the budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
 	limit, limited, err := w.config.tokensPerDay(ctx, w.user)
@@ -75,9 +75,9 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 }
 
 // settle gives the unused tokens of a request back to the budget, and adds the used
-// tokens to the usage of the user. After an aborted request, the number of used
-// tokens is unknown. Then settle gives no tokens back and counts all reserved tokens
-// as used.
+// tokens to the usage of the user. If a request was aborted, the number of used tokens is
+// unknown. In this case, settle gives no tokens back and counts all reserved tokens as
+// used.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
 	known := err == nil || pyth.ErrorCode(err) == pyth.CodeLLMFailed || pyth.ErrorCode(err) == pyth.CodeInvalid
 	total := used.Input + used.Output
@@ -107,7 +107,8 @@ func (w *work) exhausted() *pyth.Error {
 	}
 }
 
-// Quotas returns the token budget of the user, if there is one.
+// Quotas returns the token budget of the user. If the user has no token budget, it
+// returns no quota.
 func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	if s.config.Model == nil {
 		return nil, nil

@@ -11,14 +11,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of requests that the API documents. maxPrompt is in characters.
+// Limits of requests, which the API documents. maxPrompt is in characters.
 const (
 	maxPrompt       = 32_000
 	maxAttempts     = 5
 	defaultAttempts = 3
 )
 
-// modelName matches the names of models. A name may have the prefix of a gateway.
+// modelName matches the names of models. The name of a gateway may come before the name
+// of the model.
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$`)
 
 func (s *Service) check(r *pyth.GenerateRequest) error {
@@ -49,8 +50,8 @@ func unavailable(location, message string) error {
 	}
 }
 
-// language returns the language of the program to write. In a session, it is the
-// language of the session.
+// language returns the language of the program to write. If the request has a session, it
+// returns the language of the session.
 func (s *Service) language(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest) (pyth.Language, error) {
 	if r.Session == "" {
 		return cmp.Or(r.Language, pyth.Python), nil

@@ -8,15 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// The model receives this many bytes of the beginning and of the end of an output.
-// The end is longer, because errors are usually there.
+// Numbers of bytes of an output that the model receives, from the beginning and from the
+// end. The part from the end is longer, because errors are usually there.
 const (
 	headBytes = 2 << 10
 	tailBytes = 6 << 10
 )
 
-// excerpt keeps the beginning and the end of an output stream. It redacts secret
-// values before it truncates, so that no part of a value remains.
+// excerpt keeps the beginning and the end of an output stream. It redacts secret values
+// before it truncates the output, so that no part of a value remains.
 type excerpt struct {
 	stream     *redact.Stream
 	head, tail []byte
@@ -45,13 +45,13 @@ func (x *excerpt) close(cut bool) string {
 	if x.left > 0 {
 		between = fmt.Sprintf("\n[%d bytes omitted]\n", x.left)
 	}
-	// Replace invalid UTF-8. If it were removed, two parts of a secret value could
-	// join.
+	// Replace invalid UTF-8 instead of removing it. If it were removed, two separate
+	// parts of a secret value could become adjacent.
 	return strings.ToValidUTF8(string(x.head)+between+string(x.tail), "\uFFFD")
 }
 
-// recorder passes the events of a run to the caller, and writes the output to
-// excerpts.
+// recorder passes the events of a run to the caller. It also writes the output of the run
+// to excerpts.
 type recorder struct {
 	pyth.Events
 	stdout, stderr *excerpt

@@ -22,18 +22,19 @@ func (w *work) program(code string) *pyth.Program {
 	}
 }
 
-// runExcerpts is a finished run, with excerpts of its output for the model.
+// runExcerpts describes a finished run. It contains excerpts of the run's output for the
+// model.
 type runExcerpts struct {
 	*pyth.Execution
 	stdout, stderr string
-	// The field "missing" names the package that the program could not import; "" for
-	// none. The field "notInstalled" is the reason why the server did not install this
-	// package.
+	// The field "missing" is the name of the package that the program could not import.
+	// It is "" if no package is missing. The field "notInstalled" is the reason why the
+	// server did not install this package.
 	missing, notInstalled string
 }
 
-// execute runs the program. If the program could not import a package that may be
-// installed, execute installs the package and runs the program again.
+// execute runs the program. If the program could not import a package, and the package
+// may be installed, execute installs it. Then it runs the program again.
 func (w *work) execute(ctx context.Context, code string) (*runExcerpts, error) {
 	for {
 		run, err := w.once(ctx, code)
@@ -62,15 +63,15 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	if err != nil {
 		return nil, err
 	}
-	// With events, e contains no output, because the recorder has already written
-	// the output to the excerpts.
+	// If the caller receives events, e contains no output, because the recorder has
+	// already written the output to the excerpts.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)
 	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package and returns "". If it cannot install the package, it
-// returns the reason as a text for the model.
+// install installs a package and returns "". If the installation fails, it returns the
+// reason as a text for the model.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"
@@ -84,7 +85,7 @@ func (w *work) install(ctx context.Context, name string) (reason string) {
 	return ""
 }
 
-// The type "outcome" describes a failed program in JSON, for the model.
+// The type "outcome" describes a failed run in JSON for the model.
 type outcome struct {
 	Status   pyth.Status   `json:"status"`
 	What     string        `json:"what,omitempty"`
@@ -119,13 +120,12 @@ func (w *work) outcome(run *runExcerpts) string {
 	return string(b)
 }
 
-// minCut is the lowest limit, in bytes, for a text of an exception. A shorter text
-// is never truncated.
+// minCut is the lowest limit, in bytes, for the truncation of the texts of an exception.
+// A shorter text is always complete.
 const minCut = 250
 
-// excerpt returns a redacted excerpt of a text of an exception. The parameters
-// "head" and "tail" tell whether a long text may be truncated at its beginning and
-// at its end.
+// excerpt returns a redacted excerpt of a text from an exception. The parameters "head"
+// and "tail" say whether a long text may be truncated at its beginning or at its end.
 func (w *work) excerpt(text string, head, tail bool) string {
 	long := len(text) >= minCut
 	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)

@@ -9,8 +9,9 @@ func (w *work) missingPackage(e *pyth.ProgramError) string {
 		return ""
 	}
 	name := pyth.PackageOf(w.result.Language, pyth.MissingModule(w.result.Language, e))
-	// The program determines the text of the message. If the message contains a secret
-	// value, ignore the error, so that the value is not used as the name of a package.
+	// The untrusted program determines the text of the message. If the message contains a
+	// secret value, ignore the error. Otherwise the secret value could become the name of
+	// a package in a request.
 	if w.hide(e.Message) != e.Message || w.hide(name) != name {
 		return ""
 	}

@@ -10,14 +10,14 @@ import (
 //go:embed prompt.md
 var prompt string
 
-// The comments in the prompt contain its version and the reason for each rule. The
+// The prompt contains comments with its version and with the reason for each rule. The
 // model does not receive these comments.
 var (
 	versionComment = regexp.MustCompile(`^<!-- version (\d+)`)
 	comment        = regexp.MustCompile(`(?s)\s*<!--.*?-->`)
 )
 
-// System returns the prompt without comments. The prompt is the same for every
+// System returns the system prompt without comments. The prompt is the same for every
 // request, so that providers can cache it.
 var System = sync.OnceValue(func() string {
 	return strings.TrimSpace(comment.ReplaceAllString(prompt, "")) + "\n"

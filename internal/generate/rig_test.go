@@ -18,8 +18,8 @@ import (
 
 var now = time.Date(2026, 4, 4, 18, 0, 0, 0, time.UTC)
 
-// rig is a test environment for the service. The model is a fake server, to which the
-// SDK sends HTTP requests. The function "run" replaces the execution of programs.
+// rig is a test environment for the service. The SDK sends HTTP requests to a fake server
+// instead of a model. The function "run" replaces the execution of programs.
 type rig struct {
 	*testing.T
 	server *claudetest.Server
@@ -72,8 +72,7 @@ func (r *rig) Execute(_ context.Context, user pyth.UserID, p *pyth.Program, even
 	return e, nil
 }
 
-// service returns a GenerateService. The audit log r.audit records the calls of the
-// service.
+// service returns a GenerateService. The log r.audit records the calls of the service.
 func (r *rig) service() pyth.GenerateService {
 	return audit.Generations(generate.New(r.config), r.audit, generate.Version())
 }
@@ -85,8 +84,8 @@ func (r *rig) generate(request pyth.GenerateRequest, events pyth.GenerateEvents)
 	return r.service().Generate(r.Context(), "ada", &request, events)
 }
 
-// generateAndRun lets the service generate a program and run it. It fails the test
-// on an error.
+// generateAndRun asks the service to generate a program and to run it. If this fails, the
+// test fails.
 func (r *rig) generateAndRun(request pyth.GenerateRequest) *pyth.Generation {
 	r.Helper()
 	request.Execute = true
@@ -130,7 +129,7 @@ func fakeRun(p *pyth.Program) (*pyth.Execution, error) {
 // has this name and this message.
 func failing(name, message string) string { return "failed:" + name + ":" + message }
 
-// budget is a TokenBudgetStore for one user and one day.
+// budget is a fake TokenBudgetStore for one user and one day.
 type budget struct {
 	mu   sync.Mutex
 	used int64
@@ -175,8 +174,8 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 
 type listener struct {
 	heard []string
-	// The field "fails" is the name of an event. For this event, the listener returns
-	// an error.
+	// The field "fails" is the name of an event. The listener returns an error for this
+	// event.
 	fails string
 }
 
@@ -201,7 +200,7 @@ func (l *listener) Output(s pyth.Stream, b []byte) error { return l.hear(string(
 func (l *listener) Result(pyth.Result) error             { return l.hear("result", "") }
 func (l *listener) File(f pyth.File) error               { return l.hear("file", f.Path) }
 
-// secretStore contains the same secrets for all users.
+// secretStore is a fake store that contains the same secrets for all users.
 type secretStore map[string]string
 
 func (s secretStore) Secrets(context.Context, pyth.UserID) ([]*pyth.Secret, error) {
@@ -220,8 +219,8 @@ func (s secretStore) Values(context.Context, pyth.UserID) ([]pyth.SecretValue, e
 	return all, nil
 }
 
-// sessions is a fake session service with one session. language is the language of
-// this session.
+// sessions is a fake session service with one session. The field "language" is the
+// language of this session.
 type sessions struct{ language pyth.Language }
 
 func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {

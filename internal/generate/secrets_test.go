@@ -13,9 +13,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// encoded returns the value in the encodings that programs can print. Base64 encodes
-// groups of three bytes, so its output depends on the offset of the value in a
-// group. The result contains one base64 encoding for each offset.
+// encoded returns the value in all encodings that a program may print. Base64 encodes
+// groups of three bytes. So its output depends on the offset of the value in a group. The
+// result contains one base64 text for each offset.
 func encoded(value string) []string {
 	escaped, _ := json.Marshal(value)
 	base64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -25,8 +25,8 @@ func encoded(value string) []string {
 	}
 }
 
-// traces returns texts that must not be sent to the model: the value, and the part
-// of each encoding that depends only on the value.
+// traces returns texts that the model must not receive. These are the value itself and
+// parts of each encoding. Such a part depends only on the value.
 func traces(value string) []string {
 	all := encoded(value)
 	for i := len(all) - 2; i < len(all); i++ {
@@ -48,8 +48,8 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 			t.Run("in "+where+name, func(t *testing.T) {
 				r := newRig(t, claudetest.Program("explained", "first"), claudetest.Program("explained", "good"))
 				r.config.Secrets, r.config.Sessions = values, sessions{pyth.Python}
-				// The run gets no secrets, so it redacts nothing. Only the generate
-				// service can redact the values.
+				// The run gets no secrets, so the run itself redacts no values. Only the
+				// generate service can redact the values.
 				request := pyth.GenerateRequest{Prompt: "print 42", Execute: true}
 				failed := pyth.Outcome{Status: pyth.StatusFailed}
 				switch where {
@@ -57,7 +57,8 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 					failed.Stdout, failed.Stderr = []byte(shown.String()), []byte("x"+shown.String())
 					failed.Error = &pyth.ProgramError{Name: values["TOKEN"], Message: shown.String(), Traceback: shown.String()}
 				case "cut output":
-					// In these outputs, an excerpt begins or ends inside a secret value.
+					// In each of these outputs, an excerpt begins or ends inside a secret
+					// value.
 					failed.Stdout = []byte(strings.Repeat(".", 2<<10-9) + values["TOKEN"] + strings.Repeat(".", 9000) + values["TOKEN"] + strings.Repeat(".", 6<<10-10))
 					failed.Stderr = []byte(strings.Repeat(".", 7000) + values["TOKEN"][:12])
 					failed.StderrTruncated = true

@@ -1,10 +1,10 @@
-// Package generate lets a model write a program from a user's prompt. It runs the
-// program, and lets the model correct the program after a failure.
+// Package generate asks a model to write a program for a user's prompt. It runs the
+// program. After a failure, it asks the model to correct the program.
 //
-// Requests to the model never contain a user's secret values, even if the prompt, a
-// file or the output of a program contains them. Output of programs is truncated and
-// sent as delimited data. The number of attempts is limited, and each attempt is
-// reported. No user can exceed the daily token budget. A generation stops when its
+// Requests to the model never contain a user's secret values, even if the prompt, a file
+// or an output contains them. The package truncates the output of programs and sends it
+// as delimited data. The number of attempts is limited, and the caller receives a report
+// of each attempt. No user can exceed the daily token budget. A generation stops when its
 // context ends.
 package generate
 
@@ -23,12 +23,12 @@ type Model interface {
 	// Write sends a request to the model and returns the program with the token
 	// usage.
 	//
-	// If "text" is not nil, Write calls this function with each new part of the
-	// explanation. An error of the function aborts the request.
+	// If the parameter "text" is not nil, Write calls this function with each new part of
+	// the explanation. If the function returns an error, Write aborts the request.
 	//
-	// If Write fails, the reply contains the known usage. The error is CodeLLMFailed,
-	// CodeLLMTimeout, CodeInvalid for an unknown model, or an error of ctx or of the
-	// function "text".
+	// If Write fails, the reply contains the token usage if it is known. The error has
+	// CodeLLMFailed, CodeLLMTimeout or CodeInvalid, or it is an error of ctx or of the
+	// function "text". CodeInvalid means that the model is unknown.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
@@ -41,8 +41,8 @@ type Sessions interface {
 // Secrets looks up the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
-	// Values returns the values of all secrets that can be decrypted. The caller may
-	// use them only for redaction, and must clear them.
+	// Values returns the values of all secrets that the server can decrypt. The caller
+	// may use the values only for redaction, and must overwrite them after use.
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
@@ -51,20 +51,21 @@ type Packages interface {
 	// Installed returns the user's packages with their versions, for example "numpy
 	// 2.4.1".
 	Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error)
-	// Install adds the named packages to the user's packages: all of them, or none
-	// if one fails.
+	// Install adds the named packages to the user's packages. If one package fails,
+	// Install adds no packages.
 	Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error
 }
 
 // Observer receives events about requests to the model, for metrics. Its methods
 // must not block.
 type Observer interface {
-	// Requested is called after each request to the model, with its duration and
-	// usage. The result is "answered", "malformed", "canceled" or an error code.
+	// Requested is called after each request to the model. It receives the duration and
+	// the token usage of the request. The result is "answered", "malformed", "canceled"
+	// or an error code.
 	Requested(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
-// Results for Observer.Requested that are not error codes.
+// Results for Observer.Requested, in addition to the error codes.
 const (
 	resultAnswered  = "answered"
 	resultMalformed = "malformed"
@@ -79,8 +80,7 @@ func Results() []string {
 	}
 }
 
-// Usage stores the numbers of model tokens that users use. pyth.UsageStore implements
-// it.
+// Usage stores how many model tokens each user used. pyth.UsageStore implements it.
 type Usage interface {
 	AddGenerateTokens(ctx context.Context, user pyth.UserID, day time.Time, language pyth.Language, key pyth.KeyID, tokens int64) error
 }
@@ -90,12 +90,11 @@ type Usage interface {
 type Config struct {
 	// Model is nil if no model is configured.
 	Model Model
-	// Default is the model for requests that name none. Others lists the other
-	// models that a request may name. If Others is empty, a request may name any
-	// model.
+	// Default is the model for requests that name no model. Others lists the other models
+	// that a request may name. If Others is empty, a request may name any model.
 	Default string
 	Others  []string
-	// Timeout is the time-out of one request to the model.
+	// Timeout is the time-out for one request to the model.
 	Timeout time.Duration
 
 	Executions pyth.ExecutionService
@@ -109,12 +108,13 @@ type Config struct {
 	Secrets  Secrets
 	Packages Packages
 	Budget   pyth.TokenBudgetStore
-	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
+	// TokensPerDay is the maximum number of tokens for each user and day. The value 0
+	// means no limit.
 	TokensPerDay int64
-	// UserLimits returns the limits of users whose limits replace TokensPerDay. If
-	// UserLimits is nil, TokensPerDay applies to all users.
+	// UserLimits returns the limits of those users who have a separate limit instead of
+	// TokensPerDay. If UserLimits is nil, TokensPerDay applies to all users.
 	UserLimits pyth.UserLimits
-	// Usage stores the number of tokens of each user.
+	// Usage stores the number of tokens that each user used.
 	Usage    Usage
 	Observer Observer
 	Clock    func() time.Time
@@ -128,9 +128,9 @@ var _ pyth.GenerateService = (*Service)(nil)
 // New returns a Service. It sets no defaults.
 func New(config Config) *Service { return &Service{config} }
 
-// Generate lets the model write a program and runs it if the request asks for a run.
-// It makes attempts until a program succeeds or the maximum number of attempts is
-// reached.
+// Generate asks the model to write a program, and runs the program if the request asks
+// for a run. It makes attempts until a program succeeds or the maximum number of attempts
+// is reached.
 func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if s.config.Model == nil {
 		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. Operators: set ANTHROPIC_API_KEY.")
@@ -158,8 +158,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 	if w.result.Language, err = s.language(ctx, user, r); err != nil {
 		return nil, err
 	}
-	// Check the settings of the request with a trivial program before the model uses
-	// tokens.
+	// Before the model uses tokens, check the settings of the request with a trivial
+	// program.
 	if r.Session == "" {
 		if err := s.config.Check(user, w.program("0")); err != nil {
 			return nil, err

@@ -237,7 +237,7 @@ func TestGenerateUsesRequestedModel(t *testing.T) {
 	if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeInvalid || e.Fields[0].Location != "body.model" {
 		t.Errorf("got %v", err)
 	}
-	// An unknown default model is the operator's mistake. The caller must get
+	// An unknown default model is a mistake of the operator. So the caller must receive
 	// CodeLLMFailed instead of an error about the request.
 	r.config.Default = "claude-none"
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMFailed {
@@ -247,8 +247,8 @@ func TestGenerateUsesRequestedModel(t *testing.T) {
 
 func TestGenerateKeepsTokenBudget(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", failing("ValueError", "no")))
-	// A call starts only if about 3,000 tokens are left for the rules, the schema
-	// and the answer. So the budget is too small for five calls.
+	// The service calls the model only if about 3,000 tokens are left for the rules, the
+	// schema and the answer. So the budget is too small for five calls.
 	r.config.TokensPerDay = 7_000
 	g := r.generateAndRun(pyth.GenerateRequest{MaxAttempts: 5})
 	if len(g.Attempts) == 0 || len(g.Attempts) == 5 || g.Stopped == nil || g.Stopped.Code != pyth.CodeTokenBudget || r.budget.used > 7_000 {
@@ -276,7 +276,7 @@ func TestGenerateReportsTokenBudgetCutoff(t *testing.T) {
 	}
 }
 
-// The type "short" is a model whose answer is truncated at the token limit.
+// The type "short" is a fake model. Its answer is truncated at the token limit.
 type short struct{}
 
 func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error) (pyth.ModelReply, error) {
@@ -312,7 +312,7 @@ func TestGenerateEndsWithContext(t *testing.T) {
 	if e := r.audit.events[0]; e.Outcome != pyth.AuditFailure || e.Details["status"] != "canceled" {
 		t.Errorf("recorded %+v", e)
 	}
-	// A canceled run ends the generation: the service does not ask the model for a
+	// A canceled run ends the generation. The service does not ask the model for a
 	// correction.
 	r = newRig(t, claudetest.Program("x", "canceled:"))
 	if g := r.generateAndRun(pyth.GenerateRequest{}); len(g.Attempts) != 1 || len(r.bodies()) != 1 {
@@ -446,7 +446,8 @@ func TestGenerateInSessionSendsDefinitions(t *testing.T) {
 	if len(r.programs) != 2 || r.programs[0].AllSecrets || r.programs[0].Secrets == nil || r.programs[1].Session != "ses" {
 		t.Errorf("ran %+v", r.programs)
 	}
-	// The output of code in a session is untrusted. Any output must be accepted.
+	// The output of code in a session is untrusted. The service must accept any output
+	// without a failure.
 	for _, printed := range []string{"", "{}", "[[1]]", "[\"a\"]", strings.Repeat("[", 10_000), `[["a"]]`, "\xff"} {
 		r.run = func(p *pyth.Program) (*pyth.Execution, error) {
 			return &pyth.Execution{Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte(printed)}}, nil

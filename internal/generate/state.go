@@ -13,14 +13,14 @@ const (
 	maxName      = 100
 )
 
-// stateProgram is a Python program that prints the names and types of a session's
-// variables as JSON. It adds no variables to the session.
+// stateProgram is a Python program that prints the variables of a session as JSON, with
+// their names and types. It adds no variables to the session.
 const stateProgram = `__import__("sys").stdout.write(__import__("json").dumps([` +
 	`[n, (type(v).__module__ + "." + type(v).__qualname__).removeprefix("builtins.")] ` +
 	`for n, v in list(globals().items()) if isinstance(n, str) and not n.startswith("_")][-200:]))` + "\n"
 
-// state returns the variables of the session. It returns nil if the output of the
-// session is not valid JSON. An error means that the session cannot run programs.
+// state returns the variables of the session. It returns nil if the output of the session
+// is not valid JSON. If state returns an error, the session cannot run programs.
 func (w *work) state(ctx context.Context) ([]variable, error) {
 	run, err := w.config.Executions.Execute(ctx, w.user, &pyth.Program{
 		Language: pyth.Python, Code: stateProgram, Session: w.request.Session, Timeout: stateTimeout, Secrets: []string{},
@@ -31,8 +31,8 @@ func (w *work) state(ctx context.Context) ([]variable, error) {
 	return w.variables(run.Stdout), nil
 }
 
-// variables parses the output of stateProgram. Code in the session can fake this
-// output, so its length is limited and secrets are redacted.
+// variables parses the output of stateProgram. Code in the session can fake this output.
+// So the function limits the length of the output and redacts secret values.
 func (w *work) variables(printed []byte) []variable {
 	var pairs [][2]string
 	if json.Unmarshal(printed, &pairs) != nil {

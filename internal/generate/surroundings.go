@@ -22,7 +22,7 @@ const (
 )
 
 // surroundings describes the sandbox of the program. The model receives the description
-// as JSON, so that no text in it looks like an instruction.
+// as JSON. So no text in the description looks like an instruction.
 type surroundings struct {
 	Language    string     `json:"language"`
 	Version     string     `json:"version,omitempty"`
@@ -53,8 +53,8 @@ type (
 	}
 )
 
-// surroundings returns the description of the sandbox in JSON, without secret
-// values.
+// surroundings returns the description of the sandbox in JSON. The description contains
+// no secret values.
 func (w *work) surroundings(ctx context.Context) (string, error) {
 	r, limits := w.request, w.config.Limits
 	all := surroundings{
@@ -118,13 +118,14 @@ func (w *work) secrets(ctx context.Context) ([]secret, error) {
 	return told, nil
 }
 
-// files returns the path and size of each file, and the beginning of text files.
+// files returns the paths and sizes of all files. For text files, it also returns the
+// beginning of the text.
 func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// Use a stream: it also redacts a secret value that begins in the first n bytes
-		// and ends after them.
+		// Use a stream, because a secret value may begin in the first n bytes and end
+		// after them. The stream also redacts such a value.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)

@@ -33,7 +33,7 @@ func TestExcerptHasBothEndsAndNoSecret(t *testing.T) {
 		if strings.Contains(got, hidden) || !strings.HasPrefix(got, "head") || !strings.HasSuffix(got, "tail") || !utf8.ValidString(got) {
 			t.Fatalf("got %q", got)
 		}
-		// U+FFFD, which replaces each invalid byte, takes three bytes.
+		// U+FFFD replaces each invalid byte. In UTF-8, this character has three bytes.
 		if len(got) > 3*(headBytes+tailBytes)+100 {
 			t.Fatalf("%d bytes", len(got))
 		}

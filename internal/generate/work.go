@@ -9,14 +9,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// work holds the state of one call of Generate.
+// work holds the state of one call of the method Generate.
 type work struct {
 	*Service
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
 	// hiding redacts secret values in all texts for the model. The function "forget"
-	// overwrites these values, so do not use the redactor after a call of "forget".
+	// overwrites these values. Do not use the redactor after a call of "forget".
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
@@ -30,7 +30,8 @@ func (w *work) hide(text string) string {
 	return string(out)
 }
 
-// run makes attempts until one succeeds or the maximum number is reached.
+// run makes attempts until one attempt succeeds or the maximum number of attempts is
+// reached.
 func (w *work) run(ctx context.Context) error {
 	for n := range cmp.Or(w.request.MaxAttempts, defaultAttempts) {
 		if w.events != nil {
@@ -43,8 +44,8 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > pyth.MaxCodeBytes {
-			// Without a valid program in this answer, ask again: the next answer may be
-			// valid.
+			// This answer contains no valid program. Ask again, because the next answer
+			// may contain a valid program.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -61,8 +62,8 @@ func (w *work) run(ctx context.Context) error {
 	return nil
 }
 
-// attempt adds the draft to the attempts. It runs the draft if the request asks for a
-// run. The result "done" is true if no correction is needed.
+// attempt adds the draft to the list of attempts. If the request asks for a run, attempt
+// runs the draft. The result "done" is true if no correction is needed.
 func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err error) {
 	w.result.Attempts = append(w.result.Attempts, pyth.Attempt{Draft: draft})
 	if w.events != nil {
@@ -91,9 +92,10 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// The method "stop" handles an error that ends a generation. It returns nil if the
-// failure is temporary and there was an attempt. The last attempt is then the result of
-// the generation. In all other cases it returns the error.
+// The method "stop" decides whether an error makes the whole generation fail. If the
+// error is temporary and there was at least one attempt, the method returns nil. The last
+// attempt is then the result of the generation. In all other cases, the method returns
+// the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

@@ -16,14 +16,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// base holds the packages that every user has, for one runtime.
+// base holds the packages that every user has in one runtime.
 type base struct {
 	// Requirements contains the operator's requirements for these packages.
 	Requirements []string          `json:"requirements"`
 	List         *pyth.PackageList `json:"list"`
 }
 
-// readBase reads the lockfile of the base packages. It returns nil if there is none.
+// readBase reads the lockfile of the base packages. It returns nil if there is no such
+// lockfile.
 func readBase(path string) (*base, error) {
 	if path == "" {
 		return nil, nil
@@ -46,7 +47,8 @@ func readBase(path string) (*base, error) {
 	return b, nil
 }
 
-// write replaces the lockfile of the base packages at the path.
+// write writes the lockfile of the base packages to the file at the given path. It
+// replaces an existing file.
 func (b *base) write(path string) error {
 	text, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {
@@ -58,9 +60,9 @@ func (b *base) write(path string) error {
 	})
 }
 
-// InstallBase installs the base packages: packages that every user has. It returns the
-// layer that contains them. Their versions stay the same until the requirements change.
-// If there are no requirements, InstallBase removes the base packages. The caller calls
+// InstallBase installs the base packages, which every user has. It returns the layer that
+// contains these packages. Their versions stay the same until the requirements change. If
+// there are no requirements, InstallBase removes the base packages. The server calls
 // InstallBase before the first run of a user.
 func (s *Service) InstallBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (pyth.Layers, error) {
 	if len(requirements) == 0 {
@@ -87,7 +89,8 @@ func (s *Service) setBase(b *base) {
 	clear(s.known)
 }
 
-// makeBase returns the pinned base packages, and installs missing files.
+// makeBase returns the base packages with their pinned versions. It installs missing
+// files.
 func (s *Service) makeBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (*base, error) {
 	r, err := s.resolver(pyth.PythonRuntime)
 	if err != nil {
@@ -116,8 +119,8 @@ func (s *Service) makeBase(ctx context.Context, requirements []string, progress 
 }
 
 // withBase returns the layer that contains the base packages and the packages of the
-// layer "own", which belongs to the user. If a package is in both sets, the result has
-// the user's version.
+// layer "own". The layer "own" belongs to the user. If both layers contain a package, the
+// result contains the user's version.
 func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, own pyth.LayerID) (pyth.LayerID, error) {
 	s.mu.Lock()
 	b, combined := s.base, s.combined[own]
@@ -135,8 +138,8 @@ func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, ow
 	}
 	err := s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		both := &pyth.PackageList{Runtime: runtime, Packages: overlay(b.List.Packages, list.Packages)}
-		// Pass noLimit: the limit on the total size applies only to the user's
-		// packages.
+		// Pass noLimit, because the limit on the total size applies only to the packages
+		// of users.
 		if err := s.installWithin(ctx, user, r, both, noLimit, r.Archive, discardProgress); err != nil {
 			return err
 		}
@@ -154,8 +157,8 @@ func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, ow
 	return combined, nil
 }
 
-// overlay returns the packages of both lists, sorted by the field Place. It prefers
-// the packages of the second list.
+// overlay returns the packages of both lists, sorted by the field Place. If both lists
+// have a package for the same place, it uses the package of the second list.
 func overlay(lower, upper []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	all := slices.Clone(upper)
 	for _, p := range lower {
@@ -168,9 +171,9 @@ func overlay(lower, upper []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return all
 }
 
-// addBaseLayers adds the layers with the base packages to the given layers of
-// lockfiles. Runs need these layers, but no lockfile refers to them. addBaseLayers also
-// forgets the combined layers of lockfiles that have changed.
+// addBaseLayers adds layers to the given layers of lockfiles. Runs need the layers with
+// the base packages, but no lockfile refers to these layers. addBaseLayers also forgets
+// the combined layers of lockfiles that have changed.
 func (s *Service) addBaseLayers(used []pyth.LayerID) []pyth.LayerID {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // SetPackages replaces the user's list of packages for a language. It resolves all
-// requirements again, to the newest versions.
+// requirements again and uses the newest versions.
 func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	r, err := s.resolver(language.Runtime())
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language py
 	})
 }
 
-// parseAll parses the requirements. It returns an error if two of them name the same
+// parseAll parses the requirements. It returns an error if two requirements name the same
 // package.
 func (s *Service) parseAll(r Resolver, requirements []string) ([]resolve.Requirement, error) {
 	if len(requirements) > s.config.MaxPackages {
@@ -57,12 +57,12 @@ func invalid(location string, err error) error {
 	return pyth.FieldErrors{{Location: location, Message: err.Error()}}.As(pyth.CodeInvalidRequirement)
 }
 
-// errUnchanged is the error of a change that would have no effect. The caller receives
-// no error.
+// errUnchanged is an internal error for a change that would have no effect. The caller of
+// the service does not receive it.
 var errUnchanged = errors.New("packages: nothing to change")
 
-// AddPackage adds a package to the user's list. It replaces an existing requirement
-// for the same package.
+// AddPackage adds a package to the user's list. If the list already has a requirement for
+// this package, AddPackage replaces it.
 func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, text string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	r, err := s.resolver(language.Runtime())
 	if err != nil {
@@ -96,9 +96,9 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 	return nil, resolve.ErrResult
 }
 
-// requestWith returns a request for the added requirement and the direct packages of
-// the list. The request asks the resolver to keep the versions of all packages
-// except the added one.
+// requestWith returns a request for the added requirement and the direct packages of the
+// list. The request asks the resolver to keep the versions of all packages except the
+// added package.
 func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) (resolve.Request, error) {
 	var request resolve.Request
 	for _, p := range list.Packages {
@@ -119,9 +119,9 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 	return request, nil
 }
 
-// RemovePackage removes a package from the user's list. It also removes the
-// dependencies that no other package needs. If another package depends on the
-// removed package, the removed package stays installed as a dependency.
+// RemovePackage removes a package from the user's list. It also removes the dependencies
+// that no other package needs. If another package depends on the removed package, that
+// package stays installed as a dependency.
 //
 // The remaining packages keep their versions. If language is "", RemovePackage
 // searches the lockfiles of all runtimes.
@@ -145,8 +145,8 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 			return pyth.Errorf(pyth.CodeNotFound, "This package is not installed.")
 		}
 		next := without(list, at)
-		// Usually all images of the packages exist. The method "install" makes the
-		// missing images.
+		// Usually the images of all packages exist. The method "install" makes missing
+		// images.
 		if err := s.install(ctx, user, r, next, r.Archive, discardProgress); err != nil {
 			return err
 		}
@@ -156,10 +156,9 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 	return change, err
 }
 
-// resolverWith returns the resolver of the runtime whose lockfile contains the
-// package. Among several such lockfiles, it prefers one that requires the package
-// directly. If no lockfile contains the package, resolverWith returns the first
-// resolver.
+// resolverWith returns the resolver of the runtime whose lockfile contains the package.
+// If several lockfiles contain the package, it prefers a lockfile that requires the
+// package directly. If no lockfile contains the package, it returns the first resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {
 	var needs Resolver
 	for _, r := range s.config.Resolvers {
@@ -180,9 +179,9 @@ func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name strin
 	return cmp.Or(needs, s.config.Resolvers[0]), nil
 }
 
-// withLockfile reads the user's lockfile for the runtime and passes it to f. It
-// holds the lock of the lockfile until f returns, so that changes do not run
-// concurrently.
+// withLockfile reads the user's lockfile for the runtime and passes it to f. It holds the
+// lock of the lockfile until f returns. So two changes of the same lockfile never run at
+// the same time.
 func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, f func(context.Context, *pyth.PackageList) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
@@ -195,8 +194,9 @@ func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime py
 	})
 }
 
-// inSlot waits for one of the server's slots for changes and calls f. A user can
-// hold only one slot at a time, so that no user can block the others.
+// inSlot waits for a free slot and calls f. The number of slots limits the concurrent
+// changes on this server. A user can hold only one slot at a time. So no user can block
+// the others.
 func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) error {
 	return s.changing.Do(ctx, string(user), func() error {
 		select {
@@ -209,8 +209,8 @@ func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) 
 	})
 }
 
-// change replaces a lockfile. It gets the request from the function "plan", resolves
-// and installs the packages, and stores the new lockfile.
+// change replaces a lockfile. It gets the request from the function "plan". Then it
+// resolves and installs the packages, and stores the new lockfile.
 func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (resolve.Request, error),
 ) (change *pyth.PackageChange, err error) {
@@ -250,7 +250,7 @@ func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 
 // prepare resolves the request, installs the packages, and returns the new lockfile. If
 // the versions to keep are incompatible with the requirements, the method resolves the
-// request again without keeping any versions.
+// request again and allows all versions.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, request resolve.Request, report pyth.PackageProgress) (*pyth.PackageList, error) {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	if len(request.Direct) == 0 {
@@ -261,7 +261,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	}
 	resolved, err := r.Resolve(ctx, user, request, report)
 	if pyth.ErrorCode(err) == pyth.CodeUnsatisfiable && len(request.Keep) > 0 {
-		// Try again, and allow other versions of the installed packages.
+		// Try again and allow other versions of the installed packages.
 		if err := report("resolve", "Searching for other versions of the installed packages"); err != nil {
 			return nil, err
 		}
@@ -286,8 +286,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return next, s.install(ctx, user, r, next, func(p *pyth.PinnedPackage) resolve.Archive { return archives[p.Place] }, report)
 }
 
-// commit stores the new lockfile, so that later runs use its layer. Then it removes
-// unused files.
+// commit stores the new lockfile. Later runs use the layer of this lockfile. Then it
+// removes unused files.
 func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.PackageList) error {
 	err := s.config.Store.PutPackageList(ctx, user, next)
 	s.invalidate(user)

@@ -20,9 +20,9 @@ import (
 const maxDownloads = 4
 
 // pin adds the resolved packages to the next lockfile, sorted by the field Place. A
-// package keeps its time of installation if the current lockfile contains it with the
-// same place and hash. The method returns ErrResult if the resolver left out a required
-// package.
+// package keeps its installation time if the current lockfile contains the same package
+// with the same place and hash. The method returns ErrResult if the result of the
+// resolver lacks a required package.
 func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}
@@ -50,9 +50,9 @@ func (s *Service) pin(r Resolver, next, current *pyth.PackageList, resolved []*r
 	return nil
 }
 
-// The function "without" returns the lockfile without one direct package. The parameter
-// "removed" is the index of this package. The result contains only packages that are
-// still needed.
+// The function "without" returns a copy of the lockfile without one direct package. The
+// parameter "removed" is the index of this package. The result contains only packages
+// that are still needed.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	for i, p := range list.Packages {
@@ -66,7 +66,8 @@ func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	return next
 }
 
-// The function "needed" returns the direct packages and all of their dependencies.
+// The function "needed" returns the direct packages and all packages on which they
+// depend.
 func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	byPlace := map[string]*pyth.PinnedPackage{}
 	var pending []string
@@ -88,8 +89,8 @@ func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
 }
 
-// difference returns the names and versions of the packages that only the first
-// lockfile contains.
+// difference returns the names and versions of the packages that are in the first
+// lockfile but not in the second.
 func difference(of, other *pyth.PackageList) []string {
 	has := map[string]bool{}
 	for _, p := range other.Packages {
@@ -105,9 +106,9 @@ func difference(of, other *pyth.PackageList) []string {
 	return names
 }
 
-// install makes the missing images of a lockfile's packages, and the layer with these
-// images. It sets the sizes and the layer in the lockfile. The function "archive"
-// returns the function that downloads the archive of a package.
+// install makes the missing images of the packages in a lockfile. It also makes the layer
+// with these images. It sets the sizes and the layer in the lockfile. For each package,
+// the function "archive" returns a function that downloads the archive.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {
@@ -117,7 +118,8 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 // noLimit is the maximum size of all packages if there is no limit.
 const noLimit = math.MaxInt64
 
-// installWithin is like install, with a maximum size of all packages in bytes.
+// installWithin does the same as install. In addition, it has a parameter for the maximum
+// size of all packages in bytes.
 func (s *Service) installWithin(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, maxBytes int64,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {
@@ -147,8 +149,8 @@ func (s *Service) installWithin(ctx context.Context, user pyth.UserID, r Resolve
 	return err
 }
 
-// makeImage makes the image of a package if it is missing, and sets the package's
-// size. It returns errors with messages for users.
+// makeImage sets the size of a package. If the image of the package is missing, makeImage
+// makes the image. It returns errors with messages for users.
 func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
 	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
 		path, err := archive(ctx)
@@ -181,7 +183,7 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 		layer = list.Layer
 		if err == nil && layer != before {
 			// An earlier release of the server made this layer. This release makes
-			// other files from the same archives, so the layer has another ID.
+			// different files from the same archives, so the layer has a different ID.
 			list.Revision++
 			err = s.config.Store.PutPackageList(ctx, user, list)
 		}

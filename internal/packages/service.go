@@ -26,19 +26,19 @@ type Resolver interface {
 	Parse(text string) (resolve.Requirement, error)
 	// Normalize returns the given package name in the form that lockfiles contain.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package. Some packages can
-	// be imported only by other packages.
+	// Importable reports whether programs can import the package. Only other packages can
+	// import some packages.
 	Importable(p *pyth.PinnedPackage) bool
-	// Resolve returns the newest packages that satisfy the request, with all of
-	// their dependencies.
+	// Resolve returns the newest packages that satisfy the request. The result also
+	// contains all dependencies of these packages.
 	Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error)
 	// Archive returns a function that downloads the archive of a pinned package.
 	Archive(p *pyth.PinnedPackage) resolve.Archive
 	// ImageKey returns the key of the package's image in the image store.
 	ImageKey(p *pyth.PinnedPackage) string
-	// BuildImage writes the image of a package to the given file. archive is the
-	// path of the package's archive. room is the maximum size of the package's files
-	// in bytes.
+	// BuildImage writes the image of a package to the given file. The parameter "archive"
+	// is the path of the package's archive. The parameter "room" is the maximum size of
+	// the package's files in bytes.
 	BuildImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error
 }
 
@@ -51,19 +51,21 @@ type Config struct {
 	Resolvers []Resolver
 	// Shared is true if other servers also change the lockfiles in Store.
 	Shared bool
-	// MaxPackages is the maximum number of packages in a lockfile; 0 means 500.
-	// MaxBytes is the maximum total size of the images of these packages in bytes; 0
-	// means 1 GiB.
+	// MaxPackages is the maximum number of packages in a lockfile. The value 0 means 500.
+	// MaxBytes is the maximum total size of the images of these packages in bytes. The
+	// value 0 means 1 GiB.
 	MaxPackages int
 	MaxBytes    int64
-	// CacheBytes is the maximum size of files that no lockfile needs; 0 means 2 GiB.
+	// CacheBytes is the maximum total size of files that no lockfile needs. The value 0
+	// means 2 GiB.
 	CacheBytes int64
-	// Timeout is the time-out of one change of a lockfile; 0 means 15 minutes.
+	// Timeout is the time-out for one change of a lockfile. The value 0 means 15 minutes.
 	Timeout time.Duration
-	// MaxChanges is the maximum number of concurrent changes by all users; 0 means
-	// 4. A user can run one change at a time.
+	// MaxChanges is the maximum number of concurrent changes by all users. The value 0
+	// means 4. A user can run only one change at a time.
 	MaxChanges int
-	// BaseFile is the path of the lockfile that InstallBase writes; "" for none.
+	// BaseFile is the path of the lockfile that InstallBase writes. It is "" if there are
+	// no base packages.
 	BaseFile string
 	Clock    func() time.Time
 	Logger   *slog.Logger
@@ -75,9 +77,9 @@ type Service struct {
 	config Config
 
 	// The field "changing" has one lock for each lockfile and one lock for each user. A
-	// change of a lockfile holds the lock of the lockfile. While it holds a slot (see
-	// the field "slots"), it also holds the lock of its user. So a user can have only
-	// one slot at a time.
+	// change of a lockfile holds the lock of the lockfile. While a change holds a slot
+	// (see the field "slots"), it also holds the lock of its user. So a user can have
+	// only one slot at a time.
 	changing keylock.Locks
 	// The channel "slots" limits the number of concurrent changes by all users. Each
 	// running change holds a value in the channel.
@@ -87,11 +89,12 @@ type Service struct {
 	// The field "known" caches the layers of users who recently ran programs. It is
 	// empty if Config.Shared is true.
 	known map[pyth.UserID]pyth.Layers
-	// changes is the number of changes of all lockfiles since the start.
+	// The field "changes" counts the changes of all lockfiles since the start of the
+	// server.
 	changes int
-	// The field "base" contains the packages that every user has, or nil. The field
-	// "combined" maps the layer of a user's lockfile to the layer that also contains
-	// base.
+	// The field "base" contains the packages that every user has. It is nil if there are
+	// no such packages. The field "combined" maps the layer of a user's lockfile to a
+	// layer that also contains the base packages.
 	base     *base
 	combined map[pyth.LayerID]pyth.LayerID
 }
@@ -144,9 +147,9 @@ func (s *Service) collect(ctx context.Context) error {
 	})
 }
 
-// Packages returns the user's packages, in the order of Config.Resolvers and then
-// sorted by name. If language is not "", it returns only the packages of this
-// language.
+// Packages returns the user's packages. The result has the order of Config.Resolvers and
+// is then sorted by name. If the parameter "language" is not "", the result contains only
+// the packages of this language.
 func (s *Service) Packages(ctx context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
 	all := []*pyth.Package{}
 	for _, r := range s.config.Resolvers {
@@ -176,8 +179,8 @@ func packagesOf(list *pyth.PackageList) []*pyth.Package {
 
 const maxKnown = 100_000
 
-// Layers returns the layers of the user's lockfiles, usually from the cache. If
-// files of a layer are missing, it makes them again.
+// Layers returns the layers of the user's lockfiles. Usually it reads them from the
+// cache. If files of a layer are missing, it makes these files again.
 func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
 	s.mu.Lock()
 	layers, known := s.known[user]
@@ -211,8 +214,9 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	return layers, nil
 }
 
-// remember caches the layers of a user. changes is the value of s.changes before the
-// layers were read. If any lockfile has changed since then, the method does nothing.
+// remember caches the layers of a user. The parameter "changes" is the value of s.changes
+// at the time before the layers were read. If a lockfile has changed since that time, the
+// method does nothing.
 func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	if s.config.Shared {
 		return
@@ -235,7 +239,8 @@ func (s *Service) invalidate(user pyth.UserID) {
 	delete(s.known, user)
 }
 
-// Quotas returns the maximum number and size of the user's packages for each runtime.
+// Quotas returns the maximum number and the maximum size of the user's packages for each
+// runtime.
 func (s *Service) Quotas(ctx context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	var all []pyth.Quota
 	for _, r := range s.config.Resolvers {

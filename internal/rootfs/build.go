@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// recipe is part of an image's name. Change it together with the code that
-	// adds Python or writes the image. All other inputs are hashed.
+	// recipe is part of an image's name. Change recipe together with the code that adds
+	// Python or writes the image. The name also contains a hash of all other inputs.
 	recipe = "3"
 
 	imagePrefix = "rootfs-"
@@ -32,40 +32,41 @@ const (
 	buildPrefix = ".rootfs-build-"
 )
 
-// Options configure Build. The zero value can be used.
+// Options configures Build. The zero value is valid.
 type Options struct {
-	// Node is the path of a Node binary to put into the image, or "".
+	// Node is the path of a Node binary that Build puts into the image. It is "" for an
+	// image without Node.
 	Node string
-	// Progress, if not nil, is called with the name of a step and the number of
-	// its completed and total parts.
+	// If Progress is not nil, Build calls it with the name of a step and the numbers of
+	// completed parts and of all parts.
 	Progress func(step string, done, total int)
-	// Logger, if not nil, logs new and damaged images.
+	// If Logger is not nil, it logs new and damaged images.
 	Logger *slog.Logger
 }
 
-// Image describes an image that Build has made or found.
+// Image describes an image that Build has made or has found.
 type Image struct {
 	// Path is the path of the EROFS image.
 	Path string
 	// PythonVersion is the version of the image's Python, such as "3.14.6".
 	PythonVersion string
-	// Missing contains the optional tools and libraries that this machine lacks. It
-	// is sorted.
+	// Missing contains the optional tools and libraries that this machine lacks, in
+	// sorted order.
 	Missing []string
 }
 
-// Build returns the image for the options, and makes it if dir does not contain it.
-// The name of an image contains a hash of its inputs. Finding an image takes a
-// fraction of a second. Making an image takes some seconds, and temporarily about 400
-// MB of disk. If the disk has less free space, Build fails with a *disk.NoRoomError
-// before it writes anything.
+// Build returns the image for the options. If dir does not contain this image, Build
+// makes it. The name of an image contains a hash of its inputs. Build finds an existing
+// image in a fraction of a second. To make an image, Build needs some seconds, and
+// temporarily about 400 MB of disk space. If the disk has less free space, Build fails
+// with a *disk.NoRoomError before it writes anything.
 //
 // Several processes may use the same directory at the same time. If ctx ends, Build
-// removes unfinished files. Build keeps images with other inputs, such as those of an
-// earlier release, since they may be in use (see RemoveOthers).
+// removes unfinished files. Build keeps images with other inputs, such as the image of an
+// earlier release, because another process may use such images (see RemoveOthers).
 //
 // If this machine lacks a library that Python needs, the error of Build names the
-// packages to install.
+// packages that the operator must install.
 func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	options.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -111,11 +112,11 @@ type builder struct {
 	Options
 	dir  string
 	plan plan
-	// prefix is the first part of the image's file name. The second part is the
-	// checksum of the content, with which the method "find" detects damage.
+	// prefix is the first part of the image's file name. The second part is the checksum
+	// of the content. With this checksum, the method "find" detects damage.
 	prefix string
-	// The field "need" is the disk space in bytes that the build needs temporarily, or
-	// 0 if unknown.
+	// The field "need" is the disk space in bytes that the build needs temporarily. It is
+	// 0 if this space is unknown.
 	need int64
 }
 
@@ -143,9 +144,9 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	return missing, nil
 }
 
-// findOrMake returns the path of the image. If the image does not exist,
-// findOrMake calls build with a temporary directory. A lock prevents two
-// processes from building at the same time.
+// findOrMake returns the path of the image. If the image does not exist, findOrMake calls
+// build with a temporary directory. A lock prevents two processes from building an image
+// at the same time.
 func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
@@ -214,9 +215,9 @@ func (b *builder) find() (string, error) {
 // name returns the image's file name for the checksum of its content.
 func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
 
-// checksum returns the CRC-32C of a file, which takes some hundredths of a second. It
-// detects accidental damage. It does not have to detect manipulation, because only the
-// server can write to the directory.
+// checksum returns the CRC-32C of a file. The computation takes some hundredths of a
+// second. It detects accidental damage. It does not have to detect manipulation, because
+// only the server can write to the directory.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -233,7 +234,8 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 // The method "make" makes the image and returns its path. It creates temporary files in
 // the directory "work".
 func (b *builder) make(ctx context.Context, work string) (string, error) {
-	// The Python executable must be run with its absolute path.
+	// Make the path absolute, because the Python executable must run with its absolute
+	// path.
 	work, err := filepath.Abs(work)
 	if err != nil {
 		return "", err
@@ -274,13 +276,13 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	return b.write(ctx, files, filepath.Join(work, "image"), nil)
 }
 
-// imageTime returns the modification time of all files in the image. It is
-// constant, so that the same inputs give the same bytes. It is not before 1980,
-// because zip archives cannot store such a time.
+// imageTime returns the modification time of all files in the image. It is constant, so
+// that the same inputs give the same bytes. It is not before 1980, because zip archives
+// cannot store an earlier time.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// write writes the tree and the trailer to a temporary file, and then renames
-// this file to its final name. All data is on the disk when write returns.
+// write writes the tree and the trailer to a temporary file, and then renames this file
+// to its final name. When write returns, all data is on the disk.
 func (b *builder) write(ctx context.Context, files *tree.Tree, temporary string, trailer []byte) (string, error) {
 	sum, err := b.writeFile(ctx, files, temporary, trailer)
 	if err != nil {

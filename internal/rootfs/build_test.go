@@ -20,7 +20,7 @@ import (
 
 const lockName = "rootfs.lock"
 
-// The function "names" returns the sorted names in a directory.
+// The function "names" returns the sorted names of all entries in a directory.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -13,13 +13,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// collector copies files of this machine to a plan.
+// collector adds copies of files of this machine to a plan.
 type collector struct {
 	host
 	plan plan
 }
 
-// tool adds a program of this machine, with its libraries. It returns
+// tool adds a program of this machine and the libraries of this program. It returns
 // fs.ErrNotExist if this machine lacks the program.
 func (c *collector) tool(name string) error {
 	for _, dir := range c.programs {
@@ -34,9 +34,9 @@ func (c *collector) tool(name string) error {
 		if err := c.runnable(data, target); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		// If the program was found through a link, it gets the name of the link's
-		// target. The requested name is added as a link, since programs can
-		// behave differently under different names.
+		// If the name of the program is a link, the image contains the program under the
+		// name of the link's target. Add the requested name as a link, because some
+		// programs behave differently under different names.
 		at := "usr/bin/" + filepath.Base(target)
 		if have, taken := c.plan[at]; taken && !sameFile(have, data) {
 			at = "usr/bin/" + name
@@ -58,9 +58,9 @@ func sameFile(e tree.Entry, content []byte) bool {
 	return e.CopyTo(&have) == nil && bytes.Equal(have.Bytes(), content)
 }
 
-// The method "runnable" adds everything that a program or library needs: the libraries
-// or, for a script, the shell. It returns an error if something is missing. data is the
-// content of the file, and origin is its path.
+// The method "runnable" adds all files that a program or library needs. These are the
+// libraries or, for a script, the shell. It returns an error if one of these files is
+// missing. The parameter "data" is the content of the file, and "origin" is its path.
 func (c *collector) runnable(data []byte, origin string) error {
 	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -84,8 +84,8 @@ func (c *collector) runnable(data []byte, origin string) error {
 	return nil
 }
 
-// library adds a shared library and the libraries that it needs. It searches the
-// preferred directories first, then the loader's directories.
+// library adds a shared library and the libraries that this library needs. It searches
+// the preferred directories first. Then it searches the directories of the loader.
 func (c *collector) library(name string, preferred []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()
@@ -94,7 +94,8 @@ func (c *collector) library(name string, preferred []string) error {
 		return fmt.Errorf("%q is not the name of a library", name)
 	}
 	for _, dir := range slices.Concat(preferred, c.libraries) {
-		// The dynamic loader in the image also searches the resolved directory.
+		// The dynamic loader in the image also searches the directory to which symbolic
+		// links lead.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			continue
@@ -111,9 +112,8 @@ func (c *collector) library(name string, preferred []string) error {
 		if err != nil {
 			continue // Like the loader, skip libraries for other architectures.
 		}
-		// Add the library before the libraries that it needs. In the reverse
-		// order, two libraries that need each other would cause an endless
-		// recursion.
+		// Add the library before its dependencies. Otherwise two libraries that need each
+		// other would cause an endless recursion.
 		c.plan.file(at, 0o644, data)
 		for _, needed := range needs.libraries {
 			if err := c.library(needed, needs.searched(dir)); err != nil {
@@ -126,7 +126,7 @@ func (c *collector) library(name string, preferred []string) error {
 	return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
-// loader adds the dynamic loader.
+// loader adds the dynamic loader, which loads shared libraries.
 func (c *collector) loader() error {
 	at := merged(loader)
 	if c.plan.has(at) {
@@ -144,8 +144,8 @@ func (c *collector) loader() error {
 }
 
 // The method "terminal" adds the terminfo entry of a terminal. It returns false if this
-// machine has no such entry. An entry is in a directory that is named after the first
-// letter of the terminal.
+// machine has no such entry. The name of an entry's directory is the first letter of the
+// terminal's name.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {
 		entry := filepath.Join(name[:1], name)
@@ -157,8 +157,8 @@ func (c *collector) terminal(name string) bool {
 	return false
 }
 
-// locale adds the locale C.UTF-8, which is not part of the C library. It returns
-// false if this machine does not have it.
+// locale adds the locale C.UTF-8, which is not part of the C library. It returns false if
+// this machine does not have this locale.
 func (c *collector) locale() bool {
 	for _, dir := range c.locales {
 		found := false
@@ -179,8 +179,8 @@ func (c *collector) locale() bool {
 	return false
 }
 
-// readRegular returns the content of a regular file, possibly through links. It
-// refuses other types of files, since reading them can block.
+// readRegular returns the content of a regular file. It follows links. It refuses other
+// types of files, because reading such a file can block.
 func readRegular(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {

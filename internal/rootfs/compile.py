@@ -20,8 +20,8 @@ import tarfile
 import warnings
 from importlib.util import MAGIC_NUMBER, cache_from_source
 
-# LEFT_OUT contains the names of directories that are not compiled. Tests are often a
-# third of a package, but are rarely imported.
+# LEFT_OUT contains the names of directories that this program does not compile. Tests
+# are often a third of a package, but programs rarely import them.
 LEFT_OUT = {"__pycache__", "tests", "test", "idlelib", "lib2to3"}
 
 

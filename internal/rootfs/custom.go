@@ -18,12 +18,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// customRecipe is part of a custom image's name. Change it together with the code
-// that makes custom images.
+// customRecipe is part of a custom image's name. Change customRecipe together with the
+// code that makes custom images.
 const customRecipe = "runtime 1"
 
-// CustomImage is an image made from an operator's root file system, which
-// contains an interpreter.
+// CustomImage is an image that was made from an operator's root file system. It contains
+// an interpreter.
 type CustomImage struct {
 	// Path is the path of the EROFS image.
 	Path string
@@ -32,43 +32,43 @@ type CustomImage struct {
 	Versions map[pyth.Runtime]string
 }
 
-// CustomOptions configure BuildCustom.
+// CustomOptions configures BuildCustom.
 type CustomOptions struct {
-	// Progress and Logger have the same meaning as in Options.
+	// Progress and Logger have the same meaning as in the type Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
-	// The function Try runs a program in a sandbox. The image's programs are not
-	// trusted, so they must never run outside a sandbox.
+	// The function Try runs a program in a sandbox. Programs of the image are not
+	// trusted. So they must never run outside a sandbox.
 	Try func(ctx context.Context, t Trial) error
 }
 
-// Trial is a program that must run in a sandbox of an image.
+// Trial describes a program that must run in a sandbox with the image.
 type Trial struct {
 	Image    string
 	Language pyth.Language
 	Program  []byte
-	// Files contains additional files in the working directory, by path.
+	// Files contains additional files for the working directory, by path.
 	Files map[string][]byte
-	// Output is the path of a file that the program writes. The function Read
-	// gets the content of this file.
+	// Output is the path of a file that the program writes. The function Read receives
+	// the content of this file.
 	Output string
 	Read   func(io.Reader) error
-	// If Large is true, the output file may exceed the usual size limit.
+	// If Large is true, the output file may be larger than the usual limit.
 	Large bool
 }
 
-// BuildCustom returns the custom image for a source, and makes it if dir does not
-// contain it. The source is a directory with a root file system, or a file that
-// package oci can read. The name of the image depends on the content of the source.
-// So BuildCustom reads the source each time.
+// BuildCustom returns the custom image for a source. If dir does not contain this image,
+// BuildCustom makes it. The source is a directory with a root file system, or a file that
+// package oci can read. The name of the image depends on the content of the source. So
+// each call of BuildCustom reads the source.
 //
 // BuildCustom adds the guest agent (the process that starts interpreters), mount points
-// and accounts to the files of the source. It also compiles all modules that the
-// image's Python can import. With numpy and pandas this takes about a minute. The build
-// needs three times the disk space of the source.
+// and accounts to the files of the source. It also compiles all modules that the image's
+// Python can import. If the image contains numpy and pandas, the compilation takes about
+// a minute. The build needs three times the disk space of the source.
 //
-// If the source can run neither Python nor Node, the error of BuildCustom names what
-// is missing.
+// If the source can run neither Python nor Node, the error of BuildCustom says what is
+// missing.
 func BuildCustom(ctx context.Context, dir, source string, options CustomOptions) (*CustomImage, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
@@ -149,19 +149,20 @@ func digest(ctx context.Context, source string) (string, error) {
 // customBuilder makes a custom image.
 type customBuilder struct {
 	*builder
-	// The field "extra" contains files that are added only if the source does not have
-	// them.
+	// The field "extra" contains optional files. The image gets such a file only if the
+	// source does not have a file at this path.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error
 	tree  *tree.Tree
-	// versions contains the versions of the interpreters that have been examined.
+	// The field "versions" contains the versions of the interpreters that were already
+	// examined.
 	versions map[pyth.Runtime]string
 }
 
-// The method "make" makes the image in two steps, and returns its path. It makes a
-// first image, for a sandbox in which Python compiles all modules. Then it makes the
-// final image, which also contains the compiled files.
+// The method "make" makes the image in two steps and returns its path. First, it makes a
+// temporary image. In a sandbox with this image, Python compiles all modules. Then it
+// makes the final image, which also contains the compiled files.
 func (r *customBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.NewSpooled(r.work); err != nil {
 		return "", err
@@ -193,9 +194,9 @@ func (r *customBuilder) make(ctx context.Context, source string) (path string, e
 	return r.write(ctx, r.tree, filepath.Join(r.work, "image"), trailer)
 }
 
-// read adds the files of the source to the tree. The tree reads their content
-// later, so the caller must not call the returned function before the last use
-// of the tree.
+// read adds the files of the source to the tree. The tree reads the content of these
+// files later. So the caller must not call the returned function before the last use of
+// the tree.
 func (r *customBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {
@@ -222,10 +223,11 @@ func (r *customBuilder) read(ctx context.Context, source string) (closed func(),
 	return func() {}, errors.Join(err, image.Close())
 }
 
-// prepare adds Pyth-On's files to the tree, and returns the interpreters that the
-// tree contains.
+// prepare adds Pyth-On's files to the tree. It returns the interpreters that the tree
+// contains.
 func (r *customBuilder) prepare() ([]interpreter, error) {
-	// Remove compiled files, because the times of their sources are not kept.
+	// Remove compiled files, because the image does not keep the modification times of
+	// their sources.
 	var stale []string
 	err := r.tree.Walk(func(path string, e tree.Entry) error {
 		if e.Mode.IsDir() && filepath.Base(path) == "__pycache__" {
@@ -247,8 +249,8 @@ func (r *customBuilder) prepare() ([]interpreter, error) {
 	return findInterpreters(r.tree)
 }
 
-// trailerSize is the size in bytes of the trailer, which follows the file system
-// of a custom image.
+// trailerSize is the size of the trailer in bytes. In a custom image, the trailer follows
+// the file system.
 const trailerSize = 4096
 
 // trailer returns the trailer of a custom image: its versions as JSON, padded to

@@ -21,12 +21,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// program is a padded ELF header for x86-64 (System V ABI, chapter 4).
+// program contains an ELF header for x86-64 with padding (System V ABI, chapter 4).
 var program = append([]byte("\x7fELF\x02\x01\x01"), append(make([]byte, 11), append([]byte{62, 0}, make([]byte, 64)...)...)...)
 
-// source creates a directory with files. The keys of the map are the paths of the
-// files, and the values are their content. A content "→target" makes a symbolic
-// link to the target.
+// source creates a directory with files. The keys of the map are the paths of the files.
+// The values are the content of the files. The value "→target" makes a symbolic link to
+// the target.
 func source(t *testing.T, all map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,8 +45,7 @@ func source(t *testing.T, all map[string]string) string {
 	return dir
 }
 
-// python creates a root file system with a file that looks like a Python
-// interpreter.
+// python creates a root file system that contains a file like a Python interpreter.
 func python(t *testing.T) string {
 	return source(t, map[string]string{
 		"usr/bin/python3.11": string(program), "usr/bin/python3": "→python3.11", "bin": "→usr/bin",
@@ -56,8 +55,8 @@ func python(t *testing.T) string {
 	})
 }
 
-// The function "returned" returns a fake of CustomOptions.Try. The program's output is
-// an archive with info.json and one compiled file for each name.
+// The function "returned" returns a fake of CustomOptions.Try. The output of the fake
+// program is an archive with info.json and one compiled file for each name.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer
@@ -196,8 +195,8 @@ func TestBuildCustomLinksPythonsWithOtherNames(t *testing.T) {
 func TestBuildCustomRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
-	// The function "evil" returns an archive with invalid files. The output of a
-	// sandbox is not trusted.
+	// The function "evil" returns an archive with invalid files, as a hostile sandbox
+	// could return it.
 	evil := func(info string, names ...string) func(context.Context, rootfs.Trial) error {
 		return returned(t, info, names...)
 	}

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// settings adds the system configuration. It is the same on all machines, because a
-// copy of this machine's configuration would reveal facts about the machine. It also
-// defines the account for programs.
+// settings adds the system configuration. The configuration is the same on all machines,
+// because a copy of this machine's configuration would reveal facts about the machine. It
+// also defines the account for programs.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh
@@ -73,15 +73,15 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates adds the root certificates that Mozilla trusts. The OpenSSL of the
-// embedded Python, and the libraries of wheels, look for certificates at the paths
-// below.
+// certificates adds the root certificates that Mozilla trusts. The OpenSSL library of the
+// embedded Python searches the paths below for certificates. Libraries of wheels also use
+// these paths.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
-		// Some roots are trusted only under a constraint. The file format cannot
+		// Mozilla trusts some roots only under a constraint. The file format cannot
 		// express constraints, so programs would trust these roots without constraints.
-		// Leave these roots out.
+		// Omit these roots.
 		if root.Constraint != nil {
 			continue
 		}

@@ -11,12 +11,12 @@ import (
 // AMD64 supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host contains where this machine has programs, libraries and other files for the
-// image.
+// host contains the directories in which this machine has programs, libraries and other
+// files for the image.
 type host struct {
 	programs []string
-	// libraries contains the directories that the loader searches, in the loader's
-	// order. In the image, the loader searches no other directories, because
+	// The field "libraries" contains the directories that the loader searches, in the
+	// loader's order. In the image, the loader searches only these directories, because
 	// the image has no loader cache.
 	libraries []string
 	loader    string
@@ -24,7 +24,7 @@ type host struct {
 	locales   []string
 }
 
-// thisHost returns the directories of Debian and of other distributions.
+// thisHost returns the directories that Debian and other distributions use.
 func thisHost() host {
 	return host{
 		programs: []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"},

@@ -14,7 +14,7 @@ import (
 )
 
 // place creates a directory with copies of files from this machine. The keys of the
-// parameter "files" are the names of the copies, and its values are the paths of the
+// parameter "files" are the names of the copies. The values are the paths of the
 // originals.
 func place(t *testing.T, files map[string]string) string {
 	t.Helper()
@@ -42,8 +42,8 @@ func scripts(t *testing.T, texts map[string]string) string {
 	return dir
 }
 
-// The function "planned" describes each path of a plan: its mode, and its target or
-// content.
+// The function "planned" describes each path of a plan. The description contains the
+// mode, and the target or the content.
 func planned(t *testing.T, p plan) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -155,7 +155,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
 		t.Fatal(err)
 	}
-	// This directory contains bash, but not its libraries.
+	// This directory contains bash, but not the libraries of bash.
 	bash := place(t, map[string]string{"bash": "/bin/bash"})
 	c := &collector{host: host{programs: []string{dir, bash}}, plan: make(plan)}
 	for _, name := range []string{"perl", "bashy", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {

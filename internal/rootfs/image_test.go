@@ -63,7 +63,7 @@ func TestImageHasTheExpectedLinks(t *testing.T) {
 		"usr/share/zoneinfo/Asia/Tokyo": "usr/share/zoneinfo/Asia/Tokyo",
 	} {
 		if name == "bin/sh" {
-			// /bin/sh of the image must be the same shell as on this machine.
+			// In the image, /bin/sh must be the same shell as on this machine.
 			host, err := filepath.EvalSymlinks("/bin/sh")
 			if err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestImageHasNoBrokenLinks(t *testing.T) {
 	fsys := open(t)
 	links := 0
 	walk(t, fsys, func(name string, stat *goerofs.Stat) {
-		// etc/mtab points into /proc, which is not mounted here.
+		// The link etc/mtab leads to /proc, which is not mounted in this test.
 		if stat.Mode.Type() != fs.ModeSymlink || name == "etc/mtab" {
 			return
 		}
@@ -123,8 +123,8 @@ func TestImageBelongsToRootWithoutSetuid(t *testing.T) {
 	})
 }
 
-// TestImageHasOnlyFixedFilesInEtc checks that /etc contains only the listed
-// files. Any other file could be a copy from this machine.
+// TestImageHasOnlyFixedFilesInEtc checks that /etc contains only the listed files. Any
+// other file could be a copy of a file of this machine.
 func TestImageHasOnlyFixedFilesInEtc(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
@@ -210,8 +210,8 @@ func TestImageHasTheCompiledStandardLibrary(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		// With the flags 1, the file contains a hash of its source, and Python
-		// does not check this hash (PEP 552).
+		// The value 1 of the flags means that the file contains a hash of its source.
+		// Python does not check this hash (PEP 552).
 		if !bytes.Equal(compiled[4:8], []byte{1, 0, 0, 0}) {
 			t.Errorf("%s has flags %v", name, compiled[4:8])
 		}
@@ -238,8 +238,8 @@ func TestImageOmitsUnneededFiles(t *testing.T) {
 	}
 }
 
-// loaderDirs contains directories with shared libraries: those of Debian's loader
-// first, then those of other distributions.
+// loaderDirs contains directories with shared libraries. The directories of Debian's
+// loader come first. The directories of other distributions come after them.
 var loaderDirs = []string{
 	"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",
 }

@@ -28,14 +28,15 @@ var compileProgram string
 // interpreter describes an interpreter that a custom image can contain.
 type interpreter struct {
 	runtime pyth.Runtime
-	// title is the name that operators see. program is the file name.
+	// The field "title" is the name that operators see. The field "program" is the file
+	// name.
 	title, program string
-	// examine runs the interpreter in a sandbox of the given image, and stores
-	// the interpreter's version.
+	// The function "examine" runs the interpreter in a sandbox with the given image. It
+	// stores the version of the interpreter.
 	examine func(r *customBuilder, ctx context.Context, image string) error
 }
 
-// interpreters returns the interpreters of custom images.
+// The function "interpreters" returns the interpreters that a custom image can contain.
 func interpreters() []interpreter {
 	return []interpreter{
 		{pyth.PythonRuntime, "Python 3", "python3", (*customBuilder).compile},
@@ -43,8 +44,8 @@ func interpreters() []interpreter {
 	}
 }
 
-// findInterpreters searches the directories where images usually have interpreters. If
-// an interpreter is in a directory that the guest agent does not search,
+// findInterpreters searches for interpreters in the directories where images usually have
+// them. If an interpreter is in a directory that the guest agent does not search,
 // findInterpreters adds a link in /usr/local/bin.
 func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 	var found []interpreter
@@ -72,8 +73,8 @@ func findInterpreters(t *tree.Tree) ([]interpreter, error) {
 }
 
 // findInterpreter returns the path of a program, such as python3. In each directory, it
-// also accepts a name with a minor version, such as python3.14. The highest version is
-// preferred.
+// also accepts a name with a minor version, such as python3.14. It prefers the highest
+// version.
 func findInterpreter(t *tree.Tree, name string) (string, error) {
 	var why error
 	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {
@@ -128,16 +129,16 @@ func checkProgram(t *tree.Tree, at string) error {
 	return nil
 }
 
-// Limits for the compiled files that a sandbox returns: their number, the size of
-// one file, and the size of all files, in bytes.
+// Limits for the compiled files that a sandbox returns. They limit the number of files,
+// the size of one file, and the size of all files, in bytes.
 const (
 	maxCompiled     = 500_000
 	maxCompiledFile = 64 << 20
 	maxCompiledAll  = 4 << 30
 )
 
-// compile lets Python compile all modules, in a sandbox of the given image. It adds
-// the compiled files to the tree.
+// compile runs Python in a sandbox with the given image. Python compiles all its modules.
+// Then compile adds the compiled files to the tree.
 func (r *customBuilder) compile(ctx context.Context, image string) error {
 	sources, err := moduleSources()
 	if err != nil {
@@ -195,13 +196,13 @@ func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) er
 }
 
 // The function "reserved" reports whether the path is below a directory that belongs to
-// Pyth-On: sandboxes mount file systems there, or Pyth-On adds files.
+// Pyth-On. In such a directory, sandboxes mount file systems or Pyth-On adds files.
 func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)
 }
 
-// readInfo reads info.json. It stores the version of Python, and returns the
+// readInfo reads the file info.json. It stores the version of Python and returns the
 // directory for Python packages.
 func (r *customBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
 	var info struct{ Version, Packages string }
@@ -215,8 +216,8 @@ func (r *customBuilder) readInfo(name string, content io.Reader) (packages strin
 	return info.Packages, nil
 }
 
-// addModules adds Pyth-On's Python modules to the tree. packages is the path of
-// the directory for the modules.
+// addModules adds Pyth-On's Python modules to the tree. The parameter "packages" is the
+// path of the directory for these modules.
 func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
@@ -233,8 +234,7 @@ func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode runs Node in a sandbox of the given image, and stores Node's
-// version.
+// examineNode runs Node in a sandbox with the given image. It stores the version of Node.
 func (r *customBuilder) examineNode(ctx context.Context, image string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// ldconfig adds a script that lists the image's shared libraries, as `ldconfig
-// -p` does. Python's ctypes.util.find_library needs it. The image is read-only,
-// so the list stays correct.
+// ldconfig adds a script that prints a list of the image's shared libraries, in the
+// format of `ldconfig -p`. Python's ctypes.util.find_library needs this script. The image
+// is read-only, so the list stays correct.
 func ldconfig(p plan) {
 	var lines []string
 	for _, at := range slices.Sorted(maps.Keys(p)) {

@@ -14,13 +14,13 @@ import (
 
 const (
 	// removeTimeout is the maximum time that removeUsed waits for processes that still
-	// write to the directory. Usually such processes end within milliseconds.
+	// write to the directory. Usually, such processes end within milliseconds.
 	removeTimeout = 10 * time.Second
 	removeRetry   = 10 * time.Millisecond
 )
 
-// removeLeftovers removes the files of killed builds, and damaged copies of the
-// image. The caller must hold the lock, so that no other build runs.
+// removeLeftovers removes the files of killed builds and damaged copies of the image. The
+// caller must hold the lock. So no other build can run at the same time.
 func (b *builder) removeLeftovers() error {
 	left, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -37,9 +37,9 @@ func (b *builder) removeLeftovers() error {
 	return nil
 }
 
-// removeUsed removes the directory of a killed build. The build's Python may
-// still write to the directory for a moment. Builds of earlier releases can leave
-// processes whose executable is in the directory: removeUsed kills them.
+// removeUsed removes the directory of a killed build. The Python process of the build may
+// still write to the directory for a short time. Builds of earlier releases can leave
+// processes whose executable is in the directory. removeUsed kills these processes.
 func removeUsed(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -70,17 +70,17 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow reports whether the symbolic link /proc/PID/exe, which the parameter "link"
-// names, points to a file below dir. The result is also true if the file has been
+// runsBelow reports whether the symbolic link /proc/PID/exe leads to a file below dir.
+// The parameter "link" is the path of this link. The result is also true if the file was
 // deleted.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process pid if the function "meant" returns true. It calls this
-// function only after it has opened the process. So it cannot kill a new process that
-// has got the same ID.
+// killIf kills the process with the ID "pid" if the function "meant" returns true. First
+// it opens the process, and then it calls "meant". So it cannot kill a new process that
+// has received the same ID.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestRemoveLeftoversRemovesDirectoriesInUse removes a directory to which a
-// process of a killed build still writes.
+// TestRemoveLeftoversRemovesDirectoriesInUse removes a directory while a process of a
+// killed build still writes to it.
 func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// needs describes what an ELF program or library needs.
+// needs describes the libraries that an ELF program or library needs.
 type needs struct {
 	libraries []string
-	// paths contains the directories that the loader searches first. It comes from
-	// RUNPATH or RPATH.
+	// The field "paths" contains the directories that the loader searches first. They
+	// come from RUNPATH or RPATH.
 	paths []string
 }
 
@@ -43,9 +43,9 @@ func readNeeds(file io.ReaderAt) (needs, error) {
 	return n, nil
 }
 
-// searched returns n.paths with origin in place of $ORIGIN. It returns only
-// system directories, because files have the same path in the image, and a home
-// directory would reveal facts about this machine.
+// searched returns n.paths. In the result, the parameter "origin" replaces $ORIGIN. The
+// result contains only system directories, because files have the same path in the image.
+// The path of a home directory would reveal facts about this machine.
 func (n needs) searched(origin string) []string {
 	var dirs []string
 	for _, p := range n.paths {

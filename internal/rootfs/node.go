@@ -10,8 +10,8 @@ import (
 const nodeInImage = "usr/local/bin/node"
 
 // nodeIdentity returns a string that identifies the content of the Node binary at path.
-// It is "" if path is "". Forgery of the string is no risk, because the operator has
-// chosen the file and is trusted.
+// It is "" if path is "". A forged string is no risk, because the operator chooses the
+// file and the server trusts the operator.
 func nodeIdentity(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -30,7 +30,7 @@ func nodeIdentity(path string) (string, error) {
 	return fmt.Sprintf(" node %d %08x", info.Size(), sum), nil
 }
 
-// addLibraries adds the libraries that a program needs to the plan.
+// addLibraries adds the libraries of a program to the plan.
 func (h host) addLibraries(p plan, program string) error {
 	f, err := os.Open(program)
 	if err != nil {

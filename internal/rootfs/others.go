@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// RemoveOthers removes all other images from the image's directory, such as those of
-// earlier releases, except the given custom images. It also removes unfinished builds.
-// It returns the number of removed files.
+// RemoveOthers removes images from the directory of the given image, for example images
+// of earlier releases. It keeps the given image and the given custom images. It also
+// removes unfinished builds. It returns the number of removed files.
 //
 // The caller must ensure that no other process boots sandboxes from the removed
 // images. While another process builds an image, RemoveOthers removes nothing.

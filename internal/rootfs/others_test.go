@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// withOthers builds an image in a directory with files of earlier servers.
+// withOthers builds an image in a directory that also contains files of earlier servers.
 func withOthers(t *testing.T) *rootfs.Image {
 	t.Helper()
 	dir := t.TempDir()

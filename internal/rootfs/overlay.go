@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fillPlans fills r.plan and r.extra. r.plan holds the files that every custom image
-// gets. An image gets a file of r.extra only if its source does not have the file.
+// fillPlans fills r.plan and r.extra. Every custom image gets all files of r.plan. A
+// custom image gets a file of r.extra only if its source does not have this file.
 func (r *customBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)
@@ -39,24 +39,25 @@ func (r *customBuilder) fillPlans() error {
 	return nil
 }
 
-// overlay adds the files of r.plan to the tree, and those files of r.extra that
-// the tree does not have.
+// The method "overlay" adds the files of r.plan to the tree. It adds a file of r.extra
+// only if the tree does not have this file.
 func (r *customBuilder) overlay() error {
-	// In these directories, sandboxes mount file systems, or only Pyth-On may
-	// add files. In the source, the directories could be links that lead
-	// elsewhere, so remove them.
+	// In these directories, sandboxes mount file systems, or only Pyth-On may add files.
+	// In the source, a directory could be a link to another path. So remove these
+	// directories first.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),
-		// The image does not have the accounts that these files describe.
+		// Remove these files, because the image does not have the accounts that they
+		// describe.
 		"etc/shadow", "etc/gshadow", "etc/shadow-", "etc/gshadow-", "etc/passwd-", "etc/group-",
 	} {
 		if err := r.tree.Remove(dir); err != nil {
 			return err
 		}
 	}
-	// Programs are not root. They must reach all files, even if the source's root
-	// directory has another mode.
+	// Programs do not run as root. They must be able to reach all files, even if the root
+	// directory of the source has another mode.
 	if err := r.tree.Dir(".", 0o755); err != nil {
 		return err
 	}
@@ -82,8 +83,8 @@ func (r *customBuilder) overlay() error {
 	return absent.overlay(r.tree)
 }
 
-// moduleSources returns the sources of Pyth-On's modules and of the Python hook, at the
-// paths where the program compile.py expects these sources.
+// moduleSources returns the sources of Pyth-On's modules and of the Python hook. The keys
+// of the map are the paths where the program compile.py expects these sources.
 func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {

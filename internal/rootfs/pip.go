@@ -17,12 +17,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// pipDir is the directory of pip in the directory of the unpacked Python.
+// pipDir is the name of pip's directory in the directory of the unpacked Python.
 const pipDir = "pip"
 
-// unpackPip unpacks the embedded pip into a subdirectory of dir, and not into
-// site-packages, so programs cannot import pip. Only the resolver of Python packages
-// runs pip, by its path.
+// unpackPip unpacks the embedded pip into a subdirectory of dir. It does not use
+// site-packages. So programs cannot import pip. Only the resolver of Python packages runs
+// pip, by its path.
 func unpackPip(dir string) (err error) {
 	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
 	if err != nil {
@@ -33,13 +33,13 @@ func unpackPip(dir string) (err error) {
 	return os.CopyFS(filepath.Join(dir, pipDir), os.DirFS(lib.GetExtractedPath()))
 }
 
-// compilePip compiles pip. In the compiled files, pip has its path in the image.
+// compilePip compiles pip. The compiled files contain the path that pip has in the image.
 func compilePip(ctx context.Context, dir string) error {
 	at := filepath.Join(dir, pipDir)
 	return compileAll(ctx, dir, at, guest.PipPath, at)
 }
 
-// addPip adds pip to the tree, except its scripts.
+// addPip adds pip to the tree, but without pip's scripts.
 func addPip(t *tree.Tree, dir string) error {
 	at := filepath.Join(dir, pipDir)
 	return filepath.WalkDir(at, func(name string, d fs.DirEntry, err error) error {

@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// plan contains the files of an image, except the files of the interpreters, by path
-// as in io/fs. Unlike a tree, it does not contain the parents of its paths. So a
-// custom image keeps the directories of its source.
+// plan contains the files of an image, except the files of the interpreters. The keys are
+// paths as in io/fs. Unlike a tree, a plan does not contain the parents of its paths. So
+// a custom image keeps the directories of its source.
 type plan map[string]tree.Entry
 
 func (p plan) dir(path string, mode fs.FileMode) { p[path] = tree.Dir(mode) }
@@ -28,12 +28,12 @@ func (p plan) has(path string) bool {
 	return ok
 }
 
-// key returns a hash for the image's name. The hash covers the plan and the
-// given string, which identifies all inputs that are not in the plan.
+// key returns a hash for the image's name. The hash covers the plan and the given string.
+// The string identifies all inputs that are not in the plan.
 func (p plan) key(python string) (string, error) {
 	h := sha256.New()
-	// Also hash the length of each part. Otherwise different parts could give the same
-	// bytes.
+	// Include the length of each part in the hash. Otherwise different parts could give
+	// the same bytes.
 	length := func(n int64) { _ = binary.Write(h, binary.BigEndian, n) } // This cannot fail.
 	part := func(s string) {
 		length(int64(len(s)))
@@ -56,7 +56,7 @@ func (p plan) key(python string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// addTo adds all entries of the plan to a tree, which must not contain any of these
+// addTo adds all entries of the plan to a tree. The tree must not contain any of these
 // entries.
 func (p plan) addTo(t *tree.Tree) error {
 	for path, e := range p {
@@ -67,10 +67,10 @@ func (p plan) addTo(t *tree.Tree) error {
 	return nil
 }
 
-// overlay adds all entries of the plan to a tree. It replaces entries of the tree at
-// the same paths.
+// The method "overlay" adds all entries of the plan to a tree. It replaces entries of the
+// tree that have the same paths.
 func (p plan) overlay(t *tree.Tree) error {
-	// In this order, directories come before their entries.
+	// In this order, each directory comes before its entries.
 	for _, path := range slices.Sorted(maps.Keys(p)) {
 		if err := t.Put(path, p[path]); err != nil {
 			return err

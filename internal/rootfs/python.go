@@ -23,17 +23,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// The Python release in the Go module github.com/kluctl/go-embed-python.
+// The Python release that the Go module github.com/kluctl/go-embed-python contains.
 const (
 	pythonModule  = "github.com/kluctl/go-embed-python"
 	pythonVersion = "3.14.6"
 	pythonName    = "python3.14"
 )
 
-// pythonIdentity returns a string that identifies the content of the embedded
-// Python. Hashing the files would take too long at each start, since they would
-// have to be unpacked. So the string is the checksum of the Go module. If this
-// binary was built without module checksums, the string is a hash of the binary.
+// pythonIdentity returns a string that identifies the content of the embedded Python. A
+// hash of the files would take too long at each start, because the server would have to
+// unpack the files. So the string is the checksum of the Go module. If this binary was
+// built without module checksums, the string is a hash of the binary.
 func pythonIdentity() (string, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -54,8 +54,8 @@ func pythonIdentity() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// unpackPython unpacks the embedded Python into dir, except files that are
-// useless in a sandbox. It takes about a second, and cannot be canceled.
+// unpackPython unpacks the embedded Python into dir. It omits files that are useless in a
+// sandbox. The call takes about a second and cannot be canceled.
 func unpackPython(dir string) error {
 	if _, err := embedded.NewEmbeddedPythonWithTmpDir(dir, false); err != nil {
 		return fmt.Errorf("rootfs: unpack Python: %w", err)
@@ -65,11 +65,11 @@ func unpackPython(dir string) error {
 		return fmt.Errorf("rootfs: the embedded Python is not %s: %w", pythonVersion, err)
 	}
 	for _, pattern := range []string{
-		// These modules need a display, or install packages, which the
-		// read-only image does not allow.
+		// These modules need a display, or they install packages. The read-only image
+		// does not allow the installation of packages.
 		"ensurepip", "idlelib", "test", "tkinter", "turtledemo",
-		// This directory is for building extensions, which needs a compiler and
-		// headers.
+		// Programs would need this directory only to build extensions. For this, they
+		// would also need a compiler and headers.
 		"config-*",
 		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
 	} {
@@ -87,8 +87,8 @@ func unpackPython(dir string) error {
 }
 
 // compilePython compiles the standard library of the Python in dir, and Pyth-On's
-// modules. First, it writes Pyth-On's modules to ownDir, where they have the same
-// paths as in the image.
+// modules. First, it writes Pyth-On's modules to ownDir. In this directory, the modules
+// have the same relative paths as in the image.
 func compilePython(ctx context.Context, dir string) error {
 	own := filepath.Join(dir, ownDir)
 	modules, err := ownModules()
@@ -110,12 +110,12 @@ func compilePython(ctx context.Context, dir string) error {
 	)
 }
 
-// ownDir is a subdirectory of the unpacked Python. Pyth-On's modules are compiled
-// there.
+// ownDir is a subdirectory of the unpacked Python. In this directory, compilePython
+// compiles Pyth-On's modules.
 const ownDir = "own"
 
-// ownModules returns the sources of Pyth-On's modules, by their paths in the
-// image.
+// ownModules returns the sources of Pyth-On's modules. The keys of the map are the paths
+// in the image.
 func ownModules() (map[string][]byte, error) {
 	modules := map[string][]byte{
 		path.Join("usr/local/lib", pythonName, "site-packages/pyth-on.pth"): guest.PythonSite(),
@@ -138,8 +138,8 @@ func ownModules() (map[string][]byte, error) {
 	return modules, err
 }
 
-// addHook adds the sources of the Python hook (Pyth-On's code in the interpreter) to
-// the map. Their paths are below dir.
+// addHook adds the sources of the Python hook to the map. The hook is Pyth-On's code in
+// the interpreter. The paths of the sources are below dir.
 func addHook(files map[string][]byte, dir string) error {
 	hook, err := guest.PythonHook()
 	if err != nil {
@@ -157,16 +157,16 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles all files below the directory "sources" with the Python in dir.
-// In the compiled files, the path of a source is its path in the image. The parameter
-// "strip" is the first part of the source's path now, and the parameter "prefix"
-// replaces this part.
+// compileAll compiles all files below the directory "sources" with the Python in dir. The
+// compiled files contain the paths that the sources have in the image. To get such a
+// path, compileAll replaces the first part of the current path. The parameter "strip" is
+// this first part, and the parameter "prefix" is the replacement.
 //
-// Python never compares the compiled files with their sources. Both are in one
-// read-only image, so they cannot change, and each comparison would cost a system call.
+// Python never compares the compiled files with their sources. Both are in one read-only
+// image, so they cannot change. Each comparison would need an unnecessary system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
-	// This Python and the code that it runs are part of this binary, so they are
-	// trusted.
+	// This Python runs outside a sandbox. It is trusted, because Python and the code that
+	// it runs are part of this binary.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
 		"-s", strip, "-p", prefix, sources)
@@ -217,8 +217,8 @@ func addPython(t *tree.Tree, dir string) error {
 	})
 }
 
-// addCompiled adds the compiled files of Pyth-On's modules. With these files,
-// interpreters start faster.
+// addCompiled adds the compiled files of Pyth-On's modules. Interpreters start faster
+// with these files.
 func addCompiled(t *tree.Tree, dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".pyc" {
@@ -232,8 +232,8 @@ func addCompiled(t *tree.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file of this machine to the tree. The parameter "name" is the file's
-// path on this machine, and "at" is the file's path in the tree.
+// addFile adds a file of this machine to the tree. The parameter "name" is the path of
+// the file on this machine. The parameter "at" is its path in the tree.
 func addFile(t *tree.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -1,6 +1,6 @@
 package rootfs
 
-// requiredLibrary is a library that Python or wheels need.
+// requiredLibrary describes a library that Python or wheels need.
 type requiredLibrary struct{ name, debianPackage string }
 
 // requiredLibraries returns the libraries that the embedded Python needs. It also
@@ -19,7 +19,7 @@ func requiredLibraries() []requiredLibrary {
 	}
 }
 
-// optionalLibraries returns libraries that only some wheels expect.
+// optionalLibraries returns the libraries that only some wheels expect.
 func optionalLibraries() []string {
 	return []string{
 		"libanl.so.1", "libatomic.so.1", "libcrypt.so.1", "libexpat.so.1",
@@ -27,7 +27,7 @@ func optionalLibraries() []string {
 	}
 }
 
-// tools returns programs that Python code often calls.
+// The function "tools" returns programs that Python code often calls.
 func tools() []string {
 	return []string{
 		"[", "awk", "base64", "basename", "bash", "cat", "chmod", "clear", "cmp", "comm", "cp",
@@ -41,7 +41,8 @@ func tools() []string {
 	}
 }
 
-// terminals returns the names of the terminals that programs in a sandbox know.
+// terminals returns the names of the terminals for which the image contains a
+// description.
 func terminals() []string {
 	return []string{"dumb", "linux", "screen", "vt100", "xterm", "xterm-256color"}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// sharedDir contains an image that all tests share, since building one takes
-// seconds. Tests must not change it.
+// sharedDir contains an image that all tests share, because a build takes seconds. Tests
+// must not change this image.
 var sharedDir string
 
 func TestMain(m *testing.M) {
@@ -32,11 +32,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the result of one of several builds that run at the same time for the
-// same image.
+// built is the result of one build. In this test, several builds run at the same time for
+// the same image.
 type built struct {
 	image *rootfs.Image
-	// steps contains the steps that this build reported as finished.
+	// The field "steps" contains the steps that this build reported as finished.
 	steps []string
 }
 
@@ -109,8 +109,8 @@ func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat))
 	}
 }
 
-// resolve returns the path without symbolic links, as a process in the sandbox
-// would resolve it.
+// resolve returns the path without symbolic links. It resolves the links in the same way
+// as a process in the sandbox.
 func resolve(fsys fs.FS, name string) (string, error) {
 	done, left := ".", strings.Split(name, "/")
 	for range 1000 {

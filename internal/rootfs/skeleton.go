@@ -9,10 +9,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// skeleton adds the directories and links that every image has.
+// The function "skeleton" adds the directories and links that every image has.
 func skeleton(p plan) {
-	// Mount points must exist, since a sandbox cannot create them in a read-only
-	// root.
+	// Mount points must exist in the image, because a sandbox cannot create them in a
+	// read-only root.
 	for _, dir := range []string{
 		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
 		inImage(guest.ToolPath),
@@ -33,15 +33,15 @@ func skeleton(p plan) {
 		"lib":     "usr/lib",
 		"lib64":   "usr/lib64",
 		"var/run": "/run",
-		// Through this link, files in /var/tmp count towards the disk limit.
+		// Because of this link, files in /var/tmp count towards the disk limit.
 		"var/tmp": "/tmp",
 	} {
 		p.link(at, target)
 	}
 }
 
-// agent adds the guest agent (the process that starts interpreters), its hooks (its
-// code in the interpreters) and Pyth-On's modules.
+// agent adds the guest agent, its hooks and Pyth-On's modules. The guest agent is the
+// process that starts interpreters. Its hooks are its code in the interpreters.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {

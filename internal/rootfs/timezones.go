@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// timeZones is Go's compiled time zone database. The database is embedded, because not
-// every machine has a time zone database.
+// timeZones is Go's compiled time zone database. This program embeds the database,
+// because some machines have no time zone database.
 //
 //go:embed zoneinfo/zoneinfo.zip
 var timeZones []byte

@@ -8,10 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reveal decrypts the requested secrets for a run and stores the current time as
-// their time of last use. It returns CodeInvalid for an unknown name, and
-// CodeSecretDamaged for a stored value that was changed. The caller must clear the
-// values.
+// Reveal decrypts the requested secrets for a run. It stores the current time as the time
+// of their last use. It returns CodeInvalid for an unknown name, and CodeSecretDamaged
+// for a stored value that was changed. The caller must overwrite the values after use.
 func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	var none pyth.SecretGrant
 	if len(request.Names) == 0 && len(request.IfStored) == 0 && !request.All {
@@ -46,9 +45,9 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Values decrypts all of the user's secrets except damaged ones. Redaction uses these
-// values, not a run. So Values does not change the times of last use. The caller must
-// clear the values.
+// Values decrypts all secrets of the user except damaged secrets. The server uses these
+// values only for redaction and not for a run. So Values does not change the times of
+// last use. The caller must overwrite the values after use.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil || len(sealed) == 0 {
@@ -67,9 +66,9 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// selectNamed returns the requested secrets, each of them once. It returns an error
-// if request.Names contains an unknown name, but ignores unknown names in
-// request.IfStored.
+// selectNamed returns the requested secrets. Each secret is in the result only once. It
+// returns an error if request.Names contains an unknown name, but ignores unknown names
+// in request.IfStored.
 func selectNamed(all []*pyth.SealedSecret, request pyth.SecretRequest) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors

@@ -1,9 +1,9 @@
-// Package secret stores users' secrets encrypted, and decrypts them for runs.
+// Package secret stores the secrets of users in encrypted form, and decrypts them for
+// runs.
 //
-// Only runs and redaction receive the values. The encryption authenticates the user,
-// the name and the version of a value. A value that was changed or moved in the
-// store cannot be used, but the other secrets still work. Errors never contain
-// values.
+// Only runs and redaction receive the values. The encryption authenticates the user, the
+// name and the version of a value. If a value in the store was changed or moved, the
+// server cannot decrypt it. The other secrets still work. Errors never contain values.
 package secret
 
 import (
@@ -17,14 +17,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Limits of secrets. The documentation of the API states these limits.
+// Limits of secrets. The documentation of the API contains these limits.
 const (
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200
 )
 
-// maxPutAttempts is the maximum number of attempts to store a value while other
-// requests change the same secret.
+// maxPutAttempts is the maximum number of attempts to store a value. An attempt fails if
+// another request changes the same secret at the same time.
 const maxPutAttempts = 8
 
 // Vault encrypts and decrypts values. vault.Vault implements it.
@@ -38,7 +38,8 @@ type Config struct {
 	Store pyth.SecretStore
 	Vault Vault
 	Clock func() time.Time
-	// Failed is called with the error if times of last use could not be stored.
+	// The service calls the function Failed with the error if it could not store times of
+	// last use.
 	Failed func(error)
 }
 
@@ -54,7 +55,8 @@ var (
 	_ pyth.SecretSource  = (*Service)(nil)
 )
 
-// New returns a Service. Call Close at the end to store times of last use.
+// New returns a Service. When the server stops, it must call Close, which stores times of
+// last use.
 func New(config Config) *Service {
 	return &Service{config: config, uses: newUses(config.Store, config.Failed)}
 }
@@ -62,9 +64,9 @@ func New(config Config) *Service {
 // Close stores the times of last use that are still in memory.
 func (s *Service) Close() { s.uses.close() }
 
-// PutSecret creates the secret or replaces its value and description. It clears the
-// parameter "value". If another request has changed the secret in the meantime,
-// PutSecret tries again.
+// PutSecret creates the secret or replaces its value and description. It overwrites the
+// parameter "value". If another request has changed the secret in the meantime, PutSecret
+// tries again.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)
 	if err := check(name, value, description); err != nil {
@@ -110,7 +112,7 @@ func (s *Service) nextVersion(ctx context.Context, user pyth.UserID, name string
 	return secret, nil
 }
 
-// checkQuota returns an error if the secret would be new and the user already has
+// checkQuota returns an error if the secret does not exist yet and the user already has
 // the maximum number of secrets.
 func (s *Service) checkQuota(ctx context.Context, user pyth.UserID, name string) error {
 	all, err := s.config.Store.SealedSecrets(ctx, user)
@@ -147,7 +149,7 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// Label returns the label for the encryption of a version of a secret.
+// Label returns the label with which the server encrypts a version of a secret.
 func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }

@@ -28,8 +28,8 @@ type rig struct {
 	now   time.Time
 }
 
-// The method "with" returns a Service that uses the rig's vault and clock, but the
-// given store.
+// The method "with" returns a Service with the given store. The Service uses the vault
+// and the clock of the rig.
 func (r *rig) with(t testing.TB, store pyth.SecretStore) *secret.Service {
 	s := secret.New(secret.Config{
 		Store: store, Vault: r.vault, Clock: func() time.Time { return r.now },
@@ -76,8 +76,8 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 	return s
 }
 
-// The method "revealed" returns the secrets that a run gets, as NAME=VALUE, or only the
-// error code.
+// The method "revealed" returns the secrets that a run receives, in the form NAME=VALUE.
+// If Reveal fails, the method returns only the error code.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
 	grant, err := r.Reveal(t.Context(), user, "run", pyth.SecretRequest{Names: names, All: names == nil})
@@ -219,7 +219,7 @@ func TestPutSecretLosesNoConcurrentChange(t *testing.T) {
 	}
 }
 
-// tamperedStore is a store that changes all secrets before it returns them.
+// tamperedStore is a fake store that changes all secrets before it returns them.
 type tamperedStore struct {
 	pyth.SecretStore
 	change func([]*pyth.SealedSecret)
@@ -325,7 +325,7 @@ func TestSecretsShowsTheLastUseBeforeItIsStored(t *testing.T) {
 	}
 }
 
-// memory is a store that holds one secret and one data key in memory. It records the
+// memory is a fake store that holds one secret and one data key in memory. It records the
 // times of last use.
 type memory struct {
 	pyth.SecretStore

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// saveDelay is the maximum time until a time of last use is stored. One write
-	// stores the times of many uses, so that runs do not have to wait. A crash loses
-	// only times of last use that the audit log also contains.
+	// saveDelay is the maximum time until a time of last use is stored. One write stores
+	// the times of many uses, so that runs do not have to wait. A crash loses only these
+	// times. The audit log also contains them.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
 
-// The type "uses" keeps times of last use in memory until they are stored. It is safe
-// for concurrent use.
+// The type "uses" keeps times of last use in memory until the store contains them. It is
+// safe for concurrent use.
 type uses struct {
 	store  pyth.SecretStore
 	failed func(error)
@@ -27,7 +27,7 @@ type uses struct {
 	closed  bool
 	pending map[pyth.UserID]map[string]time.Time
 	timer   *time.Timer
-	// The mutex "storing" is locked while save writes to the store.
+	// The method "save" holds the mutex "storing" while it writes to the store.
 	storing sync.Mutex
 }
 
@@ -52,8 +52,8 @@ func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) 
 	}
 }
 
-// The method "last" returns the time of the last use of a secret. This is the later one
-// of two times: the time in memory and the stored time.
+// The method "last" returns the time of the last use of a secret. It compares the time in
+// memory with the stored time and returns the later time.
 func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -63,7 +63,8 @@ func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	return stored
 }
 
-// save writes the pending times to the store. If this fails, it discards the times.
+// The method "save" writes the pending times to the store. If the write fails, the method
+// discards these times.
 func (u *uses) save() {
 	u.storing.Lock()
 	defer u.storing.Unlock()
@@ -79,8 +80,8 @@ func (u *uses) save() {
 	u.dropStored(times)
 }
 
-// snapshot returns a copy of the pending times. The times also stay in memory,
-// because the method "last" must return them until they are stored.
+// snapshot returns a copy of the pending times. The pending times also stay in memory,
+// because the method "last" needs them until they are in the store.
 func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -92,8 +93,8 @@ func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	return times
 }
 
-// dropStored removes the stored times from memory. If a secret was used after the
-// snapshot, dropStored keeps its new time.
+// dropStored removes from memory the times that the store already contains. If a secret
+// was used after the snapshot, dropStored keeps the new time.
 func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -105,8 +106,8 @@ func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	}
 }
 
-// close returns when all pending times are stored. Uses that are added later are
-// ignored.
+// The method "close" returns when all pending times are stored. After this call, the type
+// ignores further times.
 func (u *uses) close() {
 	u.mu.Lock()
 	u.closed = true

@@ -2,8 +2,8 @@
 // framework.
 //
 // The package is strict: a body must be one JSON text in UTF-8 without duplicate keys,
-// unknown fields or unexpected nulls. The returned error lists all faults in a body,
-// but contains no values from the body.
+// unknown fields or unexpected nulls. The returned error lists all faults in the body,
+// but repeats no values of the body.
 package body
 
 import (
@@ -16,7 +16,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SmallBytes is the maximum size of bodies that contain no program or file.
+// SmallBytes is the maximum size of a body without programs and files.
 const SmallBytes = 64 << 10
 
 // Reader reads the bodies of one operation.
@@ -25,7 +25,7 @@ type Reader struct {
 	Required bool
 	MaxBytes int64
 	// Nullable is the location of the only object whose fields may be null, for example
-	// "body.quotas"; "" if no field may be null.
+	// "body.quotas". It is "" if no field may be null.
 	Nullable string
 }
 
@@ -33,13 +33,15 @@ type Reader struct {
 type Schema interface {
 	// Check returns the errors in a decoded JSON value.
 	Check(value any) pyth.FieldErrors
-	// Suggest improves the messages about unknown names in "faults". It adds the most
-	// similar known name, or all known names if none is similar.
+	// Suggest improves the error messages about unknown names in the parameter "faults".
+	// It adds the most similar known name to a message. If no name is similar, it adds
+	// all known names.
 	Suggest(faults pyth.FieldErrors, value any)
 }
 
 // Read decodes the body of the request into v. If the body is optional and absent, Read
-// does not change v. For a large body, Read increases the reservation of memory.
+// does not change v. For a large body, Read increases the memory reservation of the
+// request.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservation, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
@@ -61,16 +63,16 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	return b.decode(data, v)
 }
 
-// readAll reads the whole body, because net/http detects a disconnected client only
-// after the whole body was read. It reserves memory only for the bytes that have
-// arrived, so that a slow client with a large Content-Length reserves little memory.
+// readAll reads the whole body, because net/http detects a disconnected client only after
+// it has read the whole body. It reserves memory only for the bytes that have arrived. So
+// a slow client with a large Content-Length reserves little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// The buffer has room for one more byte than the body. Without this byte, the last
-	// read, which returns io.EOF, would enlarge the buffer.
+	// The buffer has one more byte than the body. Without this byte, the last read would
+	// enlarge the buffer. This last read returns io.EOF.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1
@@ -94,8 +96,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if err == io.EOF {
-			// Remove the deadline for the body, because a run may take longer. Ignore
-			// the error, because the writer in a test may not support deadlines.
+			// Remove the deadline for reading the body, because a run may take longer.
+			// Ignore the error, because the writer in a test may not support deadlines.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return data, nil
 		}
@@ -105,7 +107,7 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 	}
 }
 
-// ReadError converts an error from reading a body to an error for the caller. The
+// ReadError converts an error of a read of the body to an error for the caller. The
 // parameter "limit" is the maximum size of the body in bytes.
 func ReadError(err error, limit int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -117,7 +119,8 @@ func ReadError(err error, limit int64) error {
 	return pyth.Invalid("body", "could not be read completely")
 }
 
-// TooLarge returns the error for a body that is larger than the limit, in bytes.
+// TooLarge returns the error for a body that exceeds the limit. The parameter is the
+// limit in bytes.
 func TooLarge(limit int64) error {
 	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: the maximum is %s bytes. Send a smaller body; GET /api returns the limits.", pyth.Digits(limit))
 }

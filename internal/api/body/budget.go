@@ -7,13 +7,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// A Budget limits the memory of all request bodies together. It counts a body from its
-// first byte to the end of the request, because a program in the queue still needs its
-// body. It does not count bodies of up to SmallBytes, because the limit on connections
-// also limits the number of small bodies.
+// A Budget limits the total memory of all request bodies. It counts a body until the end
+// of its request, because a program in the queue still needs its body. It does not count
+// bodies of up to SmallBytes. The limit on connections already limits the number of small
+// bodies.
 //
-// Each caller can use only a share of the memory, so that one caller cannot block the
-// others.
+// Each caller can use only a share of the memory. So one caller cannot block the others.
 type Budget struct {
 	total, share int64
 
@@ -25,27 +24,26 @@ type Budget struct {
 // DefaultMemory is the default budget for the bodies of all requests, in bytes.
 const DefaultMemory = 256 << 20
 
-// sharesOfBudget determines the maximum memory of each caller: the whole budget divided
-// by sharesOfBudget. The maximum is higher only if the largest possible body needs
-// more.
+// sharesOfBudget determines how much memory one caller can use: the whole budget divided
+// by sharesOfBudget. A caller can use more only if the largest allowed body needs more.
 const sharesOfBudget = 4
 
-// NewBudget returns a budget of "total" bytes. The share of a caller is at least the
-// size of the largest body, and the budget is at least the size of a share.
+// NewBudget returns a budget of "total" bytes. If necessary, it increases the share of a
+// caller to the size of the largest body, and the budget to the size of a share.
 func NewBudget(total, largest int64) *Budget {
 	share := max(total/sharesOfBudget, largest+1)
 	return &Budget{total: max(total, share), share: share, held: map[string]int64{}}
 }
 
 // retryBody is the time in the header Retry-After if there is no memory for a body.
-// Within this time, the server receives most of the other large bodies.
+// Within this time, the server usually finishes reading other large bodies.
 const retryBody = time.Second
 
 // Reservation is the part of the budget that one request holds.
 type Reservation struct {
 	budget *Budget
-	// caller is a user ID or an IP address. The memory counts towards the share of this
-	// caller.
+	// caller is a user ID or an IP address. The reserved memory counts towards the share
+	// of this caller.
 	caller string
 	bytes  int64
 }
@@ -55,9 +53,9 @@ func (b *Budget) Reserve(caller string) *Reservation {
 	return &Reservation{budget: b, caller: caller}
 }
 
-// grow increases the reservation to the given size, in bytes. It fails with
+// grow increases the reservation to the given size in bytes. It fails with
 // CodeQuotaExceeded if the caller's share is used up, and with CodeOverloaded if the
-// budget is used up. It does not wait for memory, because waiting uploads would
+// budget is used up. It does not wait for free memory, because waiting uploads would
 // occupy connections.
 func (r *Reservation) grow(size int64) error {
 	if size <= SmallBytes {

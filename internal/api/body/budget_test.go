@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readInto reads a body of the given size, without a Content-Length, and reserves
-// memory for the body with r.
+// readInto reads a body of the given size. The request has no Content-Length. readInto
+// reserves memory for the body with r.
 func readInto(r *Reservation, size int) error { return readBounded(r, size, 1<<40) }
 
 func readBounded(r *Reservation, size int, limit int64) error {

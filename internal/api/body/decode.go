@@ -19,14 +19,14 @@ const (
 	// maxDepth is the maximum nesting depth of a body. The deepest valid body has
 	// four levels.
 	maxDepth = 16
-	// maxValues is the maximum number of values in a body. It limits memory, because
-	// a value of two bytes needs a hundred bytes after decoding. The largest valid
-	// body has some hundreds of values.
+	// maxValues is the maximum number of values in a body. It limits memory, because a
+	// value of two bytes in the body can need a hundred bytes after decoding. The largest
+	// valid body has a few hundred values.
 	maxValues = 10_000
 )
 
 // decode checks the body against the schema and decodes it into v. It checks the whole
-// body first, so that the response lists all errors. If v has a confidential field,
+// body first, because the response must list all errors. If v has a confidential field,
 // decode overwrites the bytes in "data" with zeros before it returns.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
@@ -62,9 +62,9 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	return faults.Err()
 }
 
-// compareFaults orders errors by location, but puts errors about unknown fields first.
-// If a required field is misspelled, the user then sees the misspelled name before the
-// error about the missing field.
+// compareFaults orders errors by location, but puts errors about unknown fields first. A
+// misspelled required field causes two errors. The user then sees the misspelled name
+// before the missing field.
 func compareFaults(a, b pyth.FieldError) int {
 	switch unknown := a.Message == problem.UnknownField; {
 	case unknown == (b.Message == problem.UnknownField):
@@ -104,7 +104,7 @@ func checkShape(data []byte) error {
 }
 
 // addNulls adds an error for each null in v, except in the object whose location is
-// Nullable. To leave out a field, clients must omit it instead of sending null.
+// Nullable. A client must omit a field instead of sending null.
 func (b *Reader) addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
@@ -143,8 +143,8 @@ func scalar(v any) bool {
 }
 
 // syntaxError converts an error of the JSON parser to an error for the caller. The
-// message contains the position of the fault and names of fields, but no other part
-// of the body.
+// message contains the position of the error and names of fields, but no other part of
+// the body.
 func syntaxError(err error) error {
 	e, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
@@ -162,8 +162,8 @@ func syntaxError(err error) error {
 	}
 }
 
-// semanticFault describes a value of the wrong type. The message of the JSON decoder
-// contains the value, so semanticFault does not use this message.
+// semanticFault describes a value of the wrong type. It does not use the message of the
+// JSON decoder, because that message contains the value.
 func semanticFault(err error) pyth.FieldError {
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkMediaType returns nil if the body is JSON in UTF-8 without a content encoding,
-// and an error if it is not. The server does not decompress bodies, because a small
-// body could become very large.
+// checkMediaType returns an error if the body is not JSON in UTF-8, or has a content
+// encoding. The server does not decompress bodies, because a small body could become very
+// large.
 func checkMediaType(h http.Header, hasBody bool) error {
 	if err := CheckCoding(h); err != nil {
 		return err
@@ -40,8 +40,8 @@ func checkMediaType(h http.Header, hasBody bool) error {
 	}
 }
 
-// CheckCoding returns an error if the body has a content encoding, for example gzip.
-// The server does not decompress bodies.
+// CheckCoding returns an error if the body has a content encoding, for example gzip. The
+// server does not decompress bodies, because a small body could become very large.
 func CheckCoding(h http.Header) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
@@ -51,16 +51,16 @@ func CheckCoding(h http.Header) error {
 	return nil
 }
 
-// CheckWhole returns an error if the body of an upload is not the whole file. It
-// rejects a range of a file (RFC 9110, section 14.5) and an HTML form. Without this
-// check, the server would store the range or the form as the file.
+// CheckWhole returns an error if the body of an upload is not the whole file. It rejects
+// a range of a file (RFC 9110, section 14.5) and an HTML form. Without this check, the
+// server would store the range or the form instead of the file.
 func CheckWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
 	}
 	for _, value := range h.Values("Content-Type") {
-		// Accept application/x-www-form-urlencoded, because curl --data-binary sends
-		// this type for every file.
+		// Accept the type application/x-www-form-urlencoded, because curl --data-binary
+		// sends this type for every file.
 		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
 			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE instead of -F.")
 		}

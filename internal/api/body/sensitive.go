@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Sensitive is a secret text from a body. It is a byte slice, because a string cannot
-// be overwritten. The handler of the request must overwrite the bytes after use.
+// Sensitive is a secret text from a body. It is a byte slice, because Go code cannot
+// overwrite a string. The handler of the request must overwrite the bytes after use.
 type Sensitive []byte
 
 // UnmarshalJSONFrom skips the value. The function "conceal" has already copied the
@@ -16,19 +16,18 @@ func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipVa
 
 // Confidential is the interface of bodies with one sensitive field.
 type Confidential interface {
-	// Confidential returns the JSON name of the sensitive field, and a pointer to
-	// this field.
+	// Confidential returns the JSON name of the sensitive field and a pointer to this
+	// field.
 	Confidential() (field string, to *Sensitive)
 }
 
-// conceal returns the text of a field of a JSON object. It overwrites the text in
-// the parameter "data" with the letter x, so that later readers of the data cannot
-// see the text. It does not change values other than strings, because the schema
-// rejects them.
+// conceal returns the text of a field of a JSON object. It overwrites the text in the
+// parameter "data" with the letter x, because later readers of the data must not see the
+// text. It changes only strings, because the schema rejects other values.
 func conceal(data []byte, field string) Sensitive {
 	var text Sensitive
-	// A decoder of a bytes.Buffer does not copy the bytes, so its offsets are offsets
-	// in data. Ignore errors here, because the next decoder reports them.
+	// If a decoder reads from a bytes.Buffer, it does not copy the bytes. So its offsets
+	// are offsets in "data". Ignore errors here, because the next decoder reports them.
 	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return nil

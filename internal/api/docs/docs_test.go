@@ -64,7 +64,7 @@ func TestSiteServesEveryPageAndLink(t *testing.T) {
 				t.Errorf("%s links to %s, which has no such section", name, link)
 			}
 		}
-		// The index must link to all pages, except pages in folders, for example
+		// The index page must link to all pages, except to pages in folders such as
 		// decisions.
 		if path.Dir(name) == "." && !strings.Contains(page(t, site, docs.Index), `href="`+name+`"`) {
 			t.Errorf("the index has no link to %s", name)

@@ -12,25 +12,26 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// Limits of one search. excerptBytes is the length of the excerpt of a hit.
+// Limits of one search. The constant excerptBytes is the maximum length of the excerpt in
+// one result.
 const (
 	maxQueryWords = 10
 	maxHits       = 20
 	excerptBytes  = 240
 )
 
-// Weights of a word in a title and in a heading. A word in the text has weight 1.
+// Weights of words in titles and in headings. A word in the text has the weight 1.
 const (
 	titleWeight   = 20
 	headingWeight = 10
 )
 
-// index finds the sections of the documentation that contain given words.
+// index finds the sections of the documentation that contain the words of a query.
 type index struct {
 	sections []section
-	// words contains all words, sorted. The field "postings" maps each word to the
-	// indexes of the sections that contain the word. The inner map contains the weight
-	// of the word in each section.
+	// The field "words" contains all words in sorted order. The field "postings" maps
+	// each word to the sections that contain the word. The inner map contains the index
+	// of each section and the weight of the word there.
 	words    []string
 	postings map[string]map[int]int
 }
@@ -69,8 +70,7 @@ func (x index) count(section int, text string, weight int) {
 }
 
 // find returns the sections that match all words of the query, best match first. A
-// section matches a word of the query if the section contains a word that begins with
-// it.
+// section matches a query word if the section contains a word with this beginning.
 func (x index) find(query string) []hit {
 	words := wordsOf(query)
 	if len(words) == 0 {
@@ -106,9 +106,9 @@ func (x index) find(query string) []hit {
 	return hits
 }
 
-// beginning returns the sections that contain words with the given prefix, with the
-// total weight of these words for each section. If a word is equal to the prefix, its
-// weight counts twice.
+// beginning returns the sections that contain words with the given prefix. For each
+// section, it returns the total weight of these words. If a word is equal to the prefix,
+// its weight counts twice.
 func (x index) beginning(prefix string) map[int]int {
 	weights := make(map[int]int)
 	first, _ := slices.BinarySearch(x.words, prefix)
@@ -136,7 +136,8 @@ func excerpt(text string, words []string) string {
 			at = min(at, i)
 		}
 	}
-	// The offset may be outside the text, because ToLower may change the length.
+	// The offset may be outside the text, because ToLower may change the length of the
+	// text.
 	if at >= len(text) {
 		at = 0
 	}
@@ -158,8 +159,8 @@ func excerpt(text string, words []string) string {
 	return out
 }
 
-// wordsOf splits a text into words in lower case. It splits a name such as max-queued
-// into several words.
+// wordsOf splits a text into words in lower case. It also splits a name such as
+// max-queued into several words.
 func wordsOf(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r)

@@ -31,7 +31,7 @@ type Site struct {
 	view  view
 }
 
-// File is an HTML page, or another file that pages link to.
+// File is an HTML page, or another file to which pages link.
 type File struct {
 	MediaType string
 	Content   []byte
@@ -53,10 +53,10 @@ type document struct {
 	root        ast.Node
 }
 
-// New renders every Markdown file of a file system. Links between pages stay
-// relative, so all pages must be served below one common prefix. Links to files
-// outside the file system become plain text, and raw HTML is removed. style is the
-// style sheet of all pages.
+// New renders every Markdown file of a file system. Links between pages stay relative, so
+// all pages must have the same URL prefix. Links to files outside the file system become
+// plain text. New removes raw HTML. The parameter "style" is the style sheet of all
+// pages.
 func New(files fs.FS, style string) (*Site, error) {
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
@@ -159,7 +159,7 @@ func contents(documents map[string]*document) []link {
 	return links
 }
 
-// dropForeignLinks replaces each link to a file outside the site by the text of the
+// dropForeignLinks replaces each link to a file outside the site with the text of the
 // link.
 func dropForeignLinks(d *document, known func(string) bool) {
 	var foreign []*ast.Link
@@ -190,14 +190,15 @@ func titleOf(d *document) string {
 
 var commentLine = regexp.MustCompile(`(?m)^<!--.*-->\n`)
 
-// withoutComments removes HTML comments from a page. Only tests read the comments.
+// withoutComments removes HTML comments from a page. Tests read these comments, but
+// readers of the page do not need them.
 func withoutComments(source []byte) []byte { return commentLine.ReplaceAll(source, nil) }
 
 var notInID = regexp.MustCompile(`[^\pL\pN _-]`)
 
-// headingIDs generates the anchors of headings in the same way as GitHub. So links
-// to sections work on these pages and on GitHub. The keys of the map are the anchors
-// in use on a page.
+// headingIDs generates the anchors of headings in the same way as GitHub. So links to
+// sections work on these pages and on GitHub. The keys of the map are the anchors that a
+// page already uses.
 type headingIDs map[string]bool
 
 // Generate returns an unused anchor for a heading.

@@ -36,8 +36,8 @@ func newMediaTypes(doc libopenapi.Document) (mediaTypes, error) {
 	return all, nil
 }
 
-// check returns an error if the media type of the response is not documented. It
-// ignores undocumented operations and undocumented statuses.
+// check returns an error if the media type of the response is not documented. It ignores
+// operations and statuses that are not documented.
 func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	method := strings.ToLower(req.Method)
 	if method == "head" {
@@ -66,8 +66,9 @@ func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// The function "matches" reports whether the path matches the template. At the end of
-// the template, the parameters {path} and {package} may contain slashes.
+// The function "matches" reports whether the path matches the template. Usually a
+// parameter contains no slash. The parameters {path} and {package} may contain slashes at
+// the end of the template.
 func matches(template, path string) bool {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {

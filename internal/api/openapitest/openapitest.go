@@ -1,5 +1,5 @@
-// Package openapitest checks, for tests, that the responses of a server match its
-// OpenAPI document.
+// Package openapitest checks in tests whether the responses of a server match the
+// server's OpenAPI document.
 package openapitest
 
 import (
@@ -22,7 +22,7 @@ import (
 // Validator checks responses against an OpenAPI document. It is safe for concurrent
 // use.
 type Validator struct {
-	// mu allows only one check at a time, because the validator modifies schemas
+	// The lock mu allows only one check at a time, because the validator modifies schemas
 	// during a check.
 	mu         sync.Mutex
 	validate   validator.Validator
@@ -50,9 +50,9 @@ func New(document []byte) (*Validator, error) {
 	return &Validator{validate: v, mediaTypes: types}, nil
 }
 
-// Check returns an error if the status, the media type or the body of the response is
-// not documented. For an undocumented operation, the response must be an error. Check
-// replaces res.Body, so that the caller can still read the body.
+// Check returns an error if the status, the media type or the body of the response is not
+// documented. If the operation is not documented, the response must be an error. Check
+// reads res.Body and replaces it, so the caller can still read the body.
 func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -84,8 +84,8 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	// Skip the validator if the path is not clean, because the validator would clean
-	// the path and the server does not.
+	// Skip the validator if the path is not clean. The validator would clean the path,
+	// but the server does not clean it.
 	if req.URL.Path != path.Clean(req.URL.Path) && res.StatusCode >= 400 {
 		return v.isError(res, body)
 	}
@@ -99,8 +99,9 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError returns an error if the body does not have the schema Error. It validates the
-// body as a response of /readyz with status 503, which is documented with this schema.
+// isError returns an error if the body does not match the schema Error. To check this, it
+// validates the body as a response of /readyz with status 503. The document defines the
+// schema Error for this response.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {
@@ -128,8 +129,8 @@ func join(faults []*validatorerrors.ValidationError) error {
 	return errors.Join(errs...)
 }
 
-// Transport is a RoundTripper that checks every response. If a response does not
-// match the document, RoundTrip returns an error.
+// Transport is a RoundTripper that checks every response. If a response does not match
+// the OpenAPI document, RoundTrip returns an error.
 type Transport struct {
 	Validator *Validator
 	// Base sends the requests. If Base is nil, http.DefaultTransport sends them.
@@ -158,8 +159,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Check only the media type of a stream, because reading the whole stream would
-	// delay the caller.
+	// Check only the media type of a stream. Reading the whole stream would delay the
+	// caller.
 	if res.Header.Get("Content-Type") == "text/event-stream" {
 		return res, t.Validator.mediaTypes.check(req, res)
 	}

@@ -1,5 +1,5 @@
-// Package page embeds the page that users see in a browser, and serves its files. The
-// command tools/web builds the files from the folder web.
+// Package page embeds the web page of the server and serves its files. The command
+// tools/web builds these files from the folder web.
 package page
 
 import (
@@ -21,7 +21,7 @@ import (
 //go:embed all:assets
 var assets embed.FS
 
-// Path is the path below which the server serves the files of the page.
+// Path is the common prefix of the URL paths of the page's files.
 const Path = "/page/"
 
 // Names of the HTML documents. The documents load all other files.
@@ -31,23 +31,24 @@ const (
 )
 
 // The content security policies of the two HTML documents. Programs can put untrusted
-// HTML into their output, and these policies are the main protection of users against
-// it.
+// HTML into their output. These policies are the main protection of users against such
+// HTML.
 const (
 	// indexPolicy allows only files of this server. A frame can show only frame.html.
 	indexPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; " +
 		"font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-	// framePolicy is for the document that shows the HTML of programs. The directive
-	// "sandbox" takes away the origin of the document: it has no cookies and no
+	// framePolicy is the policy for the document that shows the HTML of programs. Because
+	// of the directive "sandbox", the document has no origin. So it has no cookies and no
 	// storage, and the API refuses its requests. The document cannot load anything.
 	framePolicy = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; " +
 		"font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; webrtc 'block'"
 )
 
-// hashedName matches the names of files that contain a hash of their content.
+// hashedName matches a file name that contains a hash of the file's content.
 var hashedName = regexp.MustCompile(`-[A-Z0-9]{8}\.(js|css)$`)
 
-// zeroWeight matches the weight 0. With this weight, the client refuses an encoding.
+// zeroWeight matches the weight 0 in Accept-Encoding. The weight 0 means that the client
+// does not accept an encoding.
 var zeroWeight = regexp.MustCompile(`^ *q=0(\.0*)? *$`)
 
 var mediaTypes = map[string]string{
@@ -55,7 +56,7 @@ var mediaTypes = map[string]string{
 	".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
 }
 
-// Site holds the files of the page.
+// Site holds the files of the web page.
 type Site struct{ files map[string]*file }
 
 type file struct {
@@ -64,8 +65,7 @@ type file struct {
 	tag        string
 }
 
-// Load returns the embedded page. It returns nil if the program was built without the
-// page.
+// Load returns the embedded page. It returns nil if the build did not include the page.
 func Load() (*Site, error) { return load(assets) }
 
 func load(from fs.FS) (*Site, error) {
@@ -105,7 +105,7 @@ func (s *Site) Index(w http.ResponseWriter, r *http.Request) {
 	s.files[index].serve(w, r, "no-cache")
 }
 
-// Serve writes the file with the name. It returns false if no such file exists.
+// Serve writes the file with the given name. It returns false if no such file exists.
 func (s *Site) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	f := s.files[name]
 	if f == nil || name == index {

@@ -2,7 +2,7 @@ package problem
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// Type describes an error code for callers.
+// Type describes an error code for callers of the API.
 type Type struct {
 	Code   pyth.Code
 	Status int

@@ -1,5 +1,5 @@
-// Package problem defines the error responses of the API. It contains the body of the
-// responses, which are problem details (RFC 9457), and the catalog of error codes.
+// Package problem defines the error responses of the API. The body of an error response
+// is a problem detail (RFC 9457). The package also contains the catalog of error codes.
 package problem
 
 import (
@@ -15,8 +15,8 @@ import (
 // MediaType is the media type of problem details.
 const MediaType = "application/problem+json"
 
-// Error is the body of every 4xx and 5xx response. It is a problem detail (RFC 9457)
-// with an error code.
+// Error is the body of every response with a status from 400 to 599. It is a problem
+// detail (RFC 9457) with an error code.
 type Error struct {
 	_ struct{} `doc:"A problem detail (RFC 9457) with a stable code."`
 
@@ -51,12 +51,13 @@ func (e *Error) GetHeaders() http.Header { return e.headers }
 // ContentType returns the media type of problem details.
 func (e *Error) ContentType(string) string { return MediaType }
 
-// defaultRetryAfter is the value of Retry-After if the error has no RetryAfter.
+// defaultRetryAfter is the value of Retry-After if the field RetryAfter of the error is
+// not set.
 const defaultRetryAfter = 2 * time.Second
 
-// New converts err to the body of an error response. requestID is the ID of the
-// request. An error that is not a *pyth.Error becomes an internal error without
-// details. The error of an ended context becomes CodeUnavailable.
+// New converts err to the body of an error response. The parameter requestID is the ID of
+// the request. An error that is not a *pyth.Error becomes an internal error without
+// details. If a context ended, its error becomes CodeUnavailable.
 func New(requestID string, err error) *Error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	switch {
@@ -101,8 +102,8 @@ func New(requestID string, err error) *Error {
 	return out
 }
 
-// CeilSeconds returns the number of seconds in d, rounded up, as the value of a
-// header.
+// CeilSeconds rounds d up to whole seconds. It returns the number of seconds as the value
+// of a header.
 func CeilSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

@@ -1,9 +1,9 @@
 // Package ratelimit limits the rate of events for each key. A key is, for example, an
 // address, an account or a user.
 //
-// A limiter stores a fixed maximum number of keys, so its memory is limited. It
-// removes full buckets first, because a full bucket is equal to a new one. If no
-// bucket is full, it removes the least recently used bucket, which is nearly full.
+// A limiter stores at most a fixed number of keys, so its memory is limited. It removes
+// full buckets first, because a full bucket is equal to a new bucket. If no bucket is
+// full, it removes the least recently used bucket. This bucket is nearly full.
 package ratelimit
 
 import (
@@ -15,14 +15,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate allows Count events in a period, with bursts of up to Count events. Per is
-// the length of the period. The zero Rate allows everything.
+// Rate allows Count events in a period. A burst can have up to Count events. Per is the
+// length of the period. The zero Rate allows all events.
 type Rate struct {
 	Count int
 	Per   time.Duration
 }
 
-// Off reports whether the rate allows everything.
+// Off reports whether the rate allows all events.
 func (r Rate) Off() bool { return r.Count <= 0 || r.Per <= 0 }
 
 // Decision is the result of one call of Allow.
@@ -34,8 +34,8 @@ type Decision struct {
 	Remaining int
 	// Reset is the time until the bucket is full again.
 	Reset time.Duration
-	// RetryAfter is the time until the next attempt can succeed; zero if this attempt
-	// succeeded.
+	// RetryAfter is the time until the next attempt can succeed. It is zero if this
+	// attempt succeeded.
 	RetryAfter time.Duration
 }
 
@@ -47,7 +47,7 @@ type Limiter struct {
 
 	mu      sync.Mutex
 	buckets map[string]*list.Element
-	// The field "recent" contains the buckets, most recently used first.
+	// The field "recent" contains the buckets, with the most recently used bucket first.
 	recent *list.List
 }
 
@@ -90,7 +90,7 @@ func (l *Limiter) Allow(key string) Decision {
 	return l.rate.Decide(tokens.TokensAt(now), allowed)
 }
 
-// Decide returns the decision for a bucket that has "left" tokens.
+// Decide returns the decision for a bucket with "left" remaining tokens.
 func (r Rate) Decide(left float64, allowed bool) Decision {
 	d := Decision{Allowed: allowed, Limit: r.Count, Remaining: max(int(math.Floor(left)), 0), Reset: r.timeFor(float64(r.Count) - left)}
 	if !allowed {
@@ -99,7 +99,7 @@ func (r Rate) Decide(left float64, allowed bool) Decision {
 	return d
 }
 
-// timeFor returns the time in which a bucket gains the given number of tokens.
+// timeFor returns the time that a bucket needs to gain the given number of tokens.
 func (r Rate) timeFor(tokens float64) time.Duration {
 	return max(time.Duration(math.Ceil(tokens*float64(r.Per)/float64(r.Count))), 0)
 }
@@ -117,8 +117,8 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 }
 
 // evict removes buckets before a new key is added. It examines only the two least
-// recently used buckets, so it takes constant time. It can remove two full buckets
-// for each new key.
+// recently used buckets, so it needs constant time. If both buckets are full, it removes
+// both.
 func (l *Limiter) evict(now time.Time) {
 	for range 2 {
 		oldest := l.recent.Back()

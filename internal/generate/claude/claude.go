@@ -1,10 +1,10 @@
-// Package claude generates programs with the Messages API of Anthropic or of a
-// compatible server.
+// Package claude generates programs with the Messages API. It works with the server of
+// Anthropic and with compatible servers.
 //
 // A JSON schema or a forced tool call enforces the format of the answer. So the package
-// does not have to search for the program in free text. The API key is sent only to the
-// base URL. The SDK retries temporary failures. Error messages tell the user what to
-// do, and quote neither the request nor the answer.
+// does not have to search for the program in free text. The package sends the API key
+// only to the base URL. The SDK retries temporary failures. Error messages tell the user
+// what to do. They do not quote the request or the answer.
 package claude
 
 import (
@@ -21,7 +21,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// DefaultModel is the model if neither the request nor the configuration names one.
+// DefaultModel is the model if neither the request nor the configuration names a model.
 // It writes good code quickly and at a moderate price.
 const DefaultModel = anthropic.ModelClaudeSonnet5_5
 
@@ -31,10 +31,10 @@ const DefaultBaseURL = "https://api.anthropic.com"
 // Form selects the feature of the API that enforces the format of the answer.
 type Form string
 
-// FormSchema enforces the format with a JSON schema. Only Claude 4.5 and later
-// support this form. FormTool forces a tool call. Older Claude models and compatible
-// servers of other providers support this form. Claude Sonnet 5.5, Opus 5.5 and later
-// models do not support FormTool.
+// FormSchema enforces the format with a JSON schema. Only Claude 4.5 and later support
+// this form. FormTool enforces the format with a forced tool call. Older Claude models
+// and compatible servers of other providers support FormTool. Claude Sonnet 5.5, Opus 5.5
+// and later models do not support it.
 const (
 	FormSchema Form = "schema"
 	FormTool   Form = "tool"
@@ -56,7 +56,7 @@ type Model struct {
 	form     Form
 }
 
-// New returns a Model, or an error if the URL or the key is invalid. It reads no
+// New returns a Model. It returns an error if the URL or the key is invalid. It reads no
 // environment variables except the proxy settings.
 func New(config Config) (*Model, error) {
 	base, err := url.Parse(cmp.Or(config.BaseURL, DefaultBaseURL))
@@ -80,12 +80,12 @@ func New(config Config) (*Model, error) {
 
 // Write asks the model for a program and returns the program with the token usage.
 //
-// If "text" is not nil, Write calls this function with each new part of the
-// explanation. An error of the function aborts the request.
+// If the parameter "text" is not nil, Write calls this function with each new part of the
+// explanation. If the function returns an error, Write aborts the request.
 //
-// If Write fails, the reply contains the known usage. The error is CodeLLMFailed,
-// CodeLLMTimeout, CodeInvalid for an unknown model, or an error of ctx or of the
-// function "text".
+// If Write fails, the reply contains the token usage if it is known. The error has
+// CodeLLMFailed, CodeLLMTimeout or CodeInvalid, or it is an error of ctx or of the
+// function "text". CodeInvalid means that the model is unknown.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -106,9 +106,9 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	return reply, err
 }
 
-// stream sends the request with streaming. It calls the function "text" with each
-// new part of the explanation, and returns the message. After an error, the message
-// is incomplete.
+// stream sends the request in streaming mode. It calls the function "text" with each new
+// part of the explanation and returns the message. If stream returns an error, the
+// message is incomplete.
 func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()
@@ -121,8 +121,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 			return message, err
 		}
 		whole = event.Type == "message_stop"
-		// With a JSON schema, the field Text is set; with a tool call, the field
-		// PartialJSON.
+		// If the request uses a JSON schema, the field Text is set. If it uses a tool
+		// call, the field PartialJSON is set.
 		more := explanation.write(event.Delta.Text + event.Delta.PartialJSON)
 		if more == "" {
 			continue
@@ -140,11 +140,11 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 	return message, nil
 }
 
-// errCutOff reports that the connection ended before the end of the answer.
+// errCutOff means that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError contains an error of the function "text", which the caller passes to
-// Write. The type distinguishes this error from errors of the API.
+// listenerError contains an error of the function "text" that the caller passes to Write.
+// Because of this type, the package can distinguish this error from errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }
@@ -161,8 +161,8 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 // send the key to another host.
 func client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// All requests go to one host, so the limit for one host can be the limit for all
-	// hosts.
+	// All requests go to one host. So the limit for each host can be equal to the limit
+	// for all hosts.
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	return &http.Client{
 		Transport:     bounded{transport},

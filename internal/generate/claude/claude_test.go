@@ -229,7 +229,7 @@ func TestWriteRetriesBrokenConnections(t *testing.T) {
 	}
 }
 
-// The type "expiring" is a context whose deadline passes when the channel is closed.
+// The type "expiring" is a context. Its deadline passes when the test closes the channel.
 type expiring struct {
 	context.Context
 	expired chan struct{}

@@ -40,8 +40,8 @@ func timeout(err error) *pyth.Error {
 	}
 }
 
-// refusal converts an error response of the API into the error for the caller. The
-// SDK has already retried the request. The error does not quote the response,
+// refusal converts an error response of the API into the error for the caller. Before the
+// call, the SDK has already retried the request. The error does not quote the response,
 // because the response may contain parts of the request.
 // https://docs.anthropic.com/en/api/errors lists the error types.
 func refusal(e *anthropic.Error) error {
@@ -66,8 +66,8 @@ func refusal(e *anthropic.Error) error {
 	return failed("The model's provider rejects the request. Select another model, or inform the operator.")
 }
 
-// kind returns the type of an error response. If the response has no type, as with some
-// gateways, the function derives the type from the HTTP status.
+// kind returns the type of an error response. Responses of some gateways have no type. In
+// this case, kind derives the type from the HTTP status.
 func kind(e *anthropic.Error) anthropic.ErrorType {
 	if e.Type() != "" {
 		return e.Type()

@@ -11,7 +11,7 @@ import (
 // The explanation is the string member "explanation" of the outermost JSON object.
 type explanationParser struct {
 	depth int
-	// key is the most recent member name of the outermost object.
+	// key is the last name that was read in the outermost object.
 	key     strings.Builder
 	isKey   bool
 	quoted  bool
@@ -50,7 +50,7 @@ func (f *explanationParser) write(more string) string {
 }
 
 // character processes a character inside a string. If the string is the explanation,
-// the character is appended to text.
+// character appends the character to text.
 func (f *explanationParser) character(c rune, text *strings.Builder) {
 	if f.escape == "" && c == '"' {
 		f.half(text)
@@ -73,7 +73,7 @@ func (f *explanationParser) character(c rune, text *strings.Builder) {
 		return
 	}
 	r, _ := utf8.DecodeRuneInString(unit)
-	// The JSON decoder turns half of a surrogate pair into U+FFFD, so parse the
+	// The JSON decoder would replace half of a surrogate pair with U+FFFD. So parse the
 	// escape sequence here.
 	if code, ok := surrogate(escape); ok {
 		if f.high != 0 && code >= 0xDC00 {

@@ -59,8 +59,8 @@ func FuzzField(f *testing.F) {
 			t.Errorf("got %q in pieces of %d, and %q at once", got, size, whole)
 		}
 		var object map[string]json.RawMessage
-		// Skip answers in which the explanation can occur twice: the parser returns
-		// both values, but json.Unmarshal keeps only the last.
+		// Skip an answer that contains the explanation twice. The parser returns both
+		// values, but json.Unmarshal keeps only the last value.
 		if json.Unmarshal([]byte(answer), &object) != nil || object == nil || strings.Count(answer, "xplanation")+strings.Count(answer, `\u`) != 1 {
 			return
 		}

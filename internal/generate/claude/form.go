@@ -12,8 +12,8 @@ import (
 const (
 	toolName = "submit_program"
 	// properties contains the members of the answer in a JSON schema. It is a string,
-	// because a map would not keep the order of the members. The explanation is first,
-	// so that users can read it while the model writes the program.
+	// because a map would not keep the order of the members. The explanation comes first.
+	// So users can read the explanation while the model writes the program.
 	properties = `{
 		"explanation": {"type": "string", "description": "What the program does and what to know about it, in one to four sentences for the user."},
 		"code": {"type": "string", "description": "The whole source of the program, ready to be run."}
@@ -27,8 +27,8 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	p := anthropic.MessageNewParams{
 		Model:     r.Model,
 		MaxTokens: r.MaxTokens,
-		// Mark two parts for the provider's prompt cache: the rules, which all
-		// requests share, and the first question, which later attempts repeat.
+		// Mark two parts for the prompt cache of the provider. All requests contain the
+		// same rules. Later attempts repeat the first question.
 		System:       []anthropic.TextBlockParam{{Text: r.System, CacheControl: anthropic.NewCacheControlEphemeralParam()}},
 		CacheControl: anthropic.NewCacheControlEphemeralParam(),
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(
@@ -49,7 +49,7 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 		p.ToolChoice = anthropic.ToolChoiceUnionParam{OfTool: &anthropic.ToolChoiceToolParam{
 			Name: toolName, DisableParallelToolUse: anthropic.Bool(true),
 		}}
-		// The API does not allow thinking together with a forced tool call.
+		// The API does not allow thinking in a request with a forced tool call.
 		p.Thinking = anthropic.ThinkingConfigParamUnion{OfDisabled: &anthropic.ThinkingConfigDisabledParam{}}
 	} else {
 		p.OutputConfig.Format.Schema = map[string]any{
@@ -62,8 +62,8 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	return p
 }
 
-// turn returns the messages for an earlier attempt: the model's program and the
-// outcome of its run. The parameter i is the index of the attempt.
+// turn returns the messages for an earlier attempt. These messages contain the model's
+// program and the outcome of its run. The parameter i is the index of the attempt.
 func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	answer := answer{&turn.Explanation, &turn.Code}
 	if m.form == FormTool {
@@ -86,8 +86,8 @@ type answer struct {
 	Code        *string `json:"code"`
 }
 
-// draft parses the program in a message. If the message does not have the required
-// format, the draft has no code.
+// draft parses a message and returns the program in the message. If the message does not
+// have the required format, the code of the draft is empty.
 func draft(m *anthropic.Message) (pyth.Draft, error) {
 	switch m.StopReason {
 	case anthropic.StopReasonRefusal:

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// maxAnswerBytes is the maximum size of a response in bytes. An answer with the
-	// maximum number of tokens is far smaller.
+	// maxAnswerBytes is the maximum size of a response in bytes. Even the longest allowed
+	// answer is much smaller.
 	maxAnswerBytes = 16 << 20
-	// maxRetryDelay is the maximum delay before a retry. If the API asks for a
-	// longer delay, the request fails at once, because the retry would come after
-	// the request's time-out.
+	// maxRetryDelay is the maximum delay before a retry. If the API asks for a longer
+	// delay, the request fails at once. The retry would come too late, because the
+	// time-out of the request would end first.
 	maxRetryDelay = 15 * time.Second
 )
 
-// The type "bounded" is a RoundTripper that limits responses to maxAnswerBytes.
+// The type "bounded" is a RoundTripper that limits the size of responses to
+// maxAnswerBytes.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -31,8 +32,8 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// limitRetryDelay is a middleware of the SDK. It prevents a retry if the API asks
-// for a delay longer than maxRetryDelay.
+// limitRetryDelay is a middleware for the SDK. If the API asks for a delay longer than
+// maxRetryDelay, it prevents the retry.
 func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	res, err := next(r)
 	if err == nil && retryAfter(res) > maxRetryDelay {
@@ -41,8 +42,8 @@ func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, 
 	return res, err
 }
 
-// retryAfter returns the delay in the response header Retry-After, or 0 if there is
-// none.
+// retryAfter returns the delay in the response header Retry-After. It returns 0 if the
+// response has no such header.
 func retryAfter(res *http.Response) time.Duration {
 	if res == nil {
 		return 0

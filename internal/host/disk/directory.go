@@ -9,8 +9,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Rename renames a file and syncs the directory of the new path. The caller must sync
-// the file before.
+// Rename renames a file and syncs the directory of the new path. The caller must sync the
+// file itself before the call.
 func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
@@ -22,9 +22,9 @@ func Rename(from, to string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Replace writes a file with the function "write" and moves it to path. Readers see
-// either the old or the new content, even after a crash. A crash can leave a file in
-// the same directory whose name matches TemporaryName.
+// Replace calls the function "write" to write a file, and moves this file to path.
+// Readers see either the old or the new content, even after a crash. A crash can leave a
+// file in the same directory. The name of this file matches TemporaryName.
 func Replace(path string, mode os.FileMode, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), TemporaryName(filepath.Base(path)))
 	if err != nil {
@@ -40,7 +40,7 @@ func Replace(path string, mode os.FileMode, write func(io.Writer) error) error {
 }
 
 // TemporaryName returns a pattern for names of temporary files. While Replace writes a
-// file with the given name, the content is in such a temporary file.
+// file with the given name, the content is in a file that matches this pattern.
 func TemporaryName(name string) string { return "." + name + "-*" }
 
 func removeIfExists(path string) error {
@@ -50,10 +50,10 @@ func removeIfExists(path string) error {
 	return nil
 }
 
-// RemoveOutdated calls the function "outdated" with the name of each entry of dir. If
-// the result is true, it removes the entry and everything below it. It returns the
-// number of removed entries. If another process has locked the file lockName in dir, it
-// removes nothing.
+// RemoveOutdated calls the function "outdated" with the name of each entry of the
+// directory. If the result is true, it removes the entry and all files below it. It
+// returns the number of removed entries. If another process has locked the file lockName
+// in this directory, RemoveOutdated removes nothing.
 func RemoveOutdated(dir, lockName string, outdated func(name string) bool) (removed int, err error) {
 	lock := flock.New(filepath.Join(dir, lockName))
 	defer lock.Close()

@@ -1,5 +1,5 @@
-// Package disk determines how much space a file system has, and whether files in it can
-// be written. It also changes directories so that the change survives a crash.
+// Package disk determines how much space a file system has, and whether it accepts
+// writes. It also changes directories in such a way that the change survives a crash.
 package disk
 
 import (
@@ -14,15 +14,15 @@ import (
 
 // Space describes the space of a file system.
 type Space struct {
-	// FreeBytes is the free space, without the blocks that are reserved for root.
+	// FreeBytes is the free space. It does not include blocks that are reserved for root.
 	// TotalBytes is the size of the file system.
 	FreeBytes, TotalBytes int64
 	// ReadOnly is true if the file system is mounted read-only.
 	ReadOnly bool
 }
 
-// SpaceOf returns the space of the file system that contains the path. It takes
-// about a microsecond, since it makes only one system call.
+// SpaceOf returns the space of the file system that contains the path. The call takes
+// about a microsecond, because it needs only one system call.
 func SpaceOf(path string) (Space, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
@@ -38,8 +38,8 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// The field For says what needs the space, for example an operation. The text of
-	// the error begins with this field.
+	// The field For names the operation that needs the space. The text of the error
+	// begins with this field.
 	For string
 }
 
@@ -48,9 +48,9 @@ func (e *NoRoomError) Error() string {
 		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
 }
 
-// Need returns a NoRoomError if the file system of dir has less free space than the
-// given number of bytes. It also works if dir does not exist yet. If the free space
-// cannot be determined, Need returns nil.
+// Need returns a NoRoomError if the free space in the file system of dir is less than the
+// given number of bytes. It also works if dir does not exist yet. If Need cannot
+// determine the free space, it returns nil.
 func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {

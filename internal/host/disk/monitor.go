@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	// If less than lowBytes is free, every check makes a trial write. With so little
-	// space, a positive number of free blocks does not prove that files can be written.
+	// If less than lowBytes is free, every check makes a trial write. With so little free
+	// space, a write can fail even if some blocks are free.
 	lowBytes = 8 << 20
-	// recordBytes is the size of a trial write if less space than lowBytes is
-	// free. The audit record of one run needs at most this space, including the
-	// growth of the database files.
+	// recordBytes is the size of a trial write if less space than lowBytes is free. The
+	// audit entry of one run needs at most this space, including the growth of the
+	// database files.
 	recordBytes = 256 << 10
 	// probeBytes is the size of a trial write if there is enough space.
 	probeBytes = 4 << 10
-	// probeInterval is the time between two trial writes of Watch.
+	// probeInterval is the time between two trial writes of the method Watch.
 	probeInterval = 10 * time.Second
-	// databaseTimeout is the time-out of a trial write in the database.
+	// databaseTimeout is the time-out for a trial write to the database.
 	databaseTimeout = 2 * time.Second
-	// repeatAfter is the minimum time between two trial writes of Check. Within this
-	// time, Check returns the result of the last trial write.
+	// repeatAfter is the minimum time between two trial writes of the method Check.
+	// Within this time, Check returns the result of the last trial write.
 	repeatAfter = 100 * time.Millisecond
 )
 
@@ -40,7 +40,7 @@ const ProbeName = ".disk-probe"
 // is full, read-only or faulty.
 type FullError struct {
 	Space Space
-	// Err is the error of the trial write; nil if no trial write was made.
+	// Err is the error of the trial write. It is nil if there was no trial write.
 	Err error
 }
 
@@ -53,52 +53,53 @@ func (e *FullError) Error() string {
 
 func (e *FullError) Unwrap() error { return e.Err }
 
-// DatabaseError means that the database accepts no writes, although files in the
-// directory can be written.
+// DatabaseError means that the database accepts no writes, but files in the directory can
+// be written.
 type DatabaseError struct{ Err error }
 
 func (e *DatabaseError) Error() string { return "the database cannot be written: " + e.Err.Error() }
 func (e *DatabaseError) Unwrap() error { return e.Err }
 
-// Monitor checks whether files in a directory and the database can be written. It is
-// safe for concurrent use.
+// Monitor checks whether files in a directory can be written, and whether the database
+// accepts writes. It is safe for concurrent use.
 type Monitor struct {
 	dir    string
 	logger *slog.Logger
 	wake   chan struct{}
-	// database makes a write in the database. It may be nil.
+	// The function "database" writes to the database. It may be nil.
 	database func(context.Context) error
-	// faulty is true if the last check found a failure.
+	// The field "faulty" is true if the last check found a failure.
 	faulty atomic.Bool
 
 	mu    sync.Mutex
 	at    time.Time
 	space Space
 	fault error
-	// logged is true if the current failure has been logged.
+	// The field "logged" is true if the log already contains the current failure.
 	logged bool
 }
 
 // NewMonitor returns a Monitor for the directory. The caller must run Watch in a
-// goroutine: it detects failures that Check alone cannot detect.
+// goroutine, because Watch detects failures that Check alone cannot detect.
 func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// CheckDatabase sets a function that makes a write in the database. Each trial write
-// calls the function. Call CheckDatabase before Watch and Check.
+// CheckDatabase sets a function that writes to the database. Each trial write calls the
+// function. Call CheckDatabase before Watch and Check.
 func (m *Monitor) CheckDatabase(write func(context.Context) error) { m.database = write }
 
 // Check returns a *FullError if files in the directory cannot be written, and a
-// *DatabaseError if only the database cannot be written. Normally it makes only one
-// system call. If there is little space, or the last check failed, it makes a trial
-// write.
+// *DatabaseError if only the database cannot be written. Normally, Check makes only one
+// system call. If there is little free space, or if the last check failed, it makes a
+// trial write.
 func (m *Monitor) Check() error {
 	_, err := m.state()
 	return err
 }
 
-// State returns the space of the file system, together with the result of Check.
+// State returns the free and total space of the file system. It also returns the result
+// of Check.
 func (m *Monitor) State() (Space, error) { return m.state() }
 
 func (m *Monitor) state() (Space, error) {
@@ -114,8 +115,9 @@ func (m *Monitor) state() (Space, error) {
 	return space, nil
 }
 
-// retry makes a trial write and returns its result. If the last trial write is newer
-// than repeatAfter and the free space is the same, it returns the last result instead.
+// retry makes a trial write and returns its result. It returns the result of the last
+// trial write instead if that write is newer than repeatAfter and the free space has not
+// changed.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,7 +127,7 @@ func (m *Monitor) retry(space Space) error {
 	return m.probeLocked(space, false)
 }
 
-// record stores and returns a failure that was found without a trial write.
+// record stores and returns a failure that Check found without a trial write.
 func (m *Monitor) record(space Space, fault error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,8 +161,8 @@ func (m *Monitor) writeDatabase() error {
 	return m.database(ctx)
 }
 
-// recordLocked stores the result of a check. It logs when files can no longer be
-// written, and when they can be written again.
+// recordLocked stores the result of a check. It writes a log line when files can no
+// longer be written, and when they can be written again.
 func (m *Monitor) recordLocked(space Space, fault error) {
 	again := "disk writable again"
 	if isDatabaseError(m.fault) {
@@ -185,8 +187,8 @@ func isDatabaseError(err error) bool {
 	return ok
 }
 
-// Failed tells the Monitor that a write failed in another component. Watch then
-// makes a trial write at once.
+// Failed tells the Monitor that a write of another component failed. Watch then makes a
+// trial write at once.
 func (m *Monitor) Failed() {
 	select {
 	case m.wake <- struct{}{}:

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// syncBuffer is a buffer for a log. Several goroutines can use it.
+// syncBuffer is a buffer for log lines. Several goroutines can use it at the same time.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -34,8 +34,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// The function "until" calls the function "ok" again and again. It stops when "ok"
-// returns true. The monitor works in another goroutine.
+// The function "until" calls the function "ok" repeatedly until "ok" returns true. It has
+// to wait, because the monitor works in another goroutine.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
@@ -64,7 +64,7 @@ func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 		if err := m.Check(); err != nil {
 			t.Fatal(err)
 		}
-		// A directory at the path of the probe file makes each trial write fail.
+		// A directory with the name of the probe file makes each trial write fail.
 		until(t, "a directory is at the path of the probe file", func() bool { return os.Mkdir(probe, 0o700) == nil })
 		m.Failed()
 		until(t, "the check reports the fault", func() bool { return m.Check() != nil })

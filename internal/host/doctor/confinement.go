@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Confinement contains the restrictions of this process by a container or a service
-// manager.
+// Confinement describes how a container or a service manager restricts this process.
 type Confinement struct {
 	// Seccomp is true if a seccomp filter checks the system calls of this process.
 	Seccomp bool
-	// Profile is the AppArmor profile of this process. It is "" without a profile.
+	// Profile is the name of the AppArmor profile of this process. It is "" if the
+	// process has no profile.
 	Profile string
 }
 
-// ReadConfinement returns the confinement of this process. If a file in /proc cannot be
-// read, it reports no confinement of this kind.
+// ReadConfinement returns the confinement of this process. If it cannot read a file in
+// /proc, it reports no restriction of the kind that this file describes.
 func ReadConfinement() Confinement {
 	status, _ := os.ReadFile("/proc/self/status")
 	label, _ := os.ReadFile("/proc/self/attr/current")
@@ -25,21 +25,22 @@ func ReadConfinement() Confinement {
 // ParseConfinement returns the confinement of a process from the content of
 // /proc/PID/status (proc_pid_status(5)) and /proc/PID/attr/current.
 func ParseConfinement(status, label string) Confinement {
-	// Mode 2 is a filter.
+	// Seccomp mode 2 means that a filter checks the system calls.
 	c := Confinement{Seccomp: strings.Contains(status, "\nSeccomp:\t2\n")}
-	// Without AppArmor, the file may contain a label of another security module.
+	// On a host without AppArmor, the file may contain a label of another security
+	// module.
 	if profile, _, ok := strings.Cut(strings.TrimRight(label, "\x00\n"), " ("); ok && profile != "unconfined" {
 		c.Profile = profile
 	}
 	return c
 }
 
-// containerFix is the advice how to start a container, so that sandboxes work in it.
+// containerFix tells the operator how to start a container in which sandboxes work.
 const containerFix = "in Docker or Podman, use `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; " +
 	"in Kubernetes, set seccompProfile and appArmorProfile of the pod to Unconfined. Sandboxes need no capabilities and no privileged container"
 
-// fix returns a text that says how to remove the confinement; "" if there is no
-// confinement.
+// fix returns a text that tells the operator how to remove the restrictions. It returns
+// "" if there are no restrictions.
 func (c Confinement) fix() string {
 	var found []string
 	if c.Seccomp {

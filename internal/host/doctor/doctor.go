@@ -1,8 +1,8 @@
 // Package doctor checks whether a host can run programs safely.
 //
-// The package reports only facts that it has tested. For example, it reports a limit
-// as enforced only after the limit has stopped a program. Each finding that is not OK
-// says how to fix the problem.
+// The package reports only facts that it has tested. For example, it reports that a limit
+// is enforced only after the limit has stopped a program. Each finding that reports a
+// problem also says how to fix it.
 package doctor
 
 import (
@@ -28,7 +28,7 @@ const (
 	Failure Level = "failure"
 )
 
-// Finding is the result of one check, as shown to the operator.
+// Finding is the result of one check. The operator sees it.
 type Finding struct {
 	Name   string `json:"name"`
 	Level  Level  `json:"level"`
@@ -37,7 +37,7 @@ type Finding struct {
 	Fix string `json:"fix,omitempty"`
 }
 
-// Failed reports whether at least one finding is a Failure.
+// Failed reports whether at least one finding has the level Failure.
 func Failed(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Level == Failure {
@@ -64,8 +64,8 @@ func System() Finding {
 	return f
 }
 
-// Identity returns a finding about the user that starts sandboxes. If the parameter
-// "namespaced" is true, this process is root only in a user namespace, and hostUID is
+// Identity returns a finding about the user who starts sandboxes. If the parameter
+// "namespaced" is true, this process is root only in a user namespace. Then hostUID is
 // the ID of its user on the host.
 func Identity(hostUID int, namespaced bool) Finding {
 	f := Finding{Name: "identity", Level: OK, Detail: "root"}
@@ -76,8 +76,8 @@ func Identity(hostUID int, namespaced bool) Finding {
 }
 
 // NoIdentity returns the finding that this user cannot start sandboxes. The text of err
-// says how to fix this. If the confinement c is the probable cause, the fix for c comes
-// first.
+// says how to fix this problem. If the confinement c is the probable cause, the finding
+// first says how to remove c.
 func NoIdentity(err error, c Confinement) Finding {
 	f := Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 	if fix := c.fix(); fix != "" {
@@ -86,10 +86,11 @@ func NoIdentity(err error, c Confinement) Finding {
 	return f
 }
 
-// minFree is the minimum free disk space in bytes. If less is free, Disk warns.
+// minFree is the minimum free disk space in bytes. If less space is free, Disk returns a
+// warning.
 const minFree = 1 << 30
 
-// Disk returns a finding about the free space in the directory's file system.
+// Disk returns a finding about the free space in the file system of the directory.
 func Disk(dir string) Finding {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -108,7 +109,8 @@ func Python(version string) Finding {
 	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is built in"}
 }
 
-// NoNode returns the finding that Node is not available, with the reason and the fix.
+// NoNode returns the finding that Node is not available. The finding contains the reason
+// and the fix.
 func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
@@ -131,15 +133,15 @@ func NoImage(err error) Finding {
 	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
-// NoExecutable returns the finding that the executable of sandboxes could not be
+// NoExecutable returns the finding that the executable for sandboxes could not be
 // unpacked or cannot run.
 func NoExecutable(err error) Finding {
 	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
 // Cgroup returns a finding about cgroups. The parameter "version" is the version of the
-// cgroups that enforce limits. It is 0 if the server cannot use cgroups, and "reason"
-// then says why.
+// cgroups that enforce limits. It is 0 if the server cannot use cgroups. In this case,
+// the parameter "reason" contains the cause.
 func Cgroup(version int, reason error) Finding {
 	if version != 0 {
 		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}

@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/doctor"
 )
 
-// host is a fake dispatcher: the function receives a job and returns the outcome of
-// this job.
+// host is a fake dispatcher. It is a function that receives a job and returns the outcome
+// of this job.
 type host func(*pyth.Job) (*pyth.Outcome, error)
 
 func (h host) Start(_ context.Context, j *pyth.Job, _ pyth.Events) (pyth.Run, error) {
@@ -29,7 +29,7 @@ func (r run) Release(context.Context, []pyth.SecretValue) (*pyth.Outcome, error)
 
 func (run) Abandon() {}
 
-// The function "good" simulates a host where all limits work.
+// The function "good" simulates a host on which all limits work.
 func good(j *pyth.Job) (*pyth.Outcome, error) {
 	o := &pyth.Outcome{Status: pyth.StatusSucceeded}
 	code := string(j.Code)
@@ -52,7 +52,7 @@ func good(j *pyth.Job) (*pyth.Outcome, error) {
 	return o, nil
 }
 
-// The function "broken" simulates a host where Node does not start.
+// The function "broken" simulates a host on which Node does not start.
 func broken(*pyth.Job) (*pyth.Outcome, error) {
 	return &pyth.Outcome{Status: pyth.StatusFailed, Stderr: []byte("version `GLIBC_2.99' not found")}, nil
 }

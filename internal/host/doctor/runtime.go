@@ -7,8 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Runtime executes a program in a custom image and returns a finding about the image.
-// The parameter "versions" is a text with the versions of the image's interpreters.
+// Runtime executes a program in a custom image and returns a finding about the image. The
+// parameter "versions" is a text that contains the versions of the interpreters in the
+// image.
 func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language pyth.Language, versions string) Finding {
 	j := job("print(6 * 7)")
 	if language == pyth.JavaScript {
@@ -25,7 +26,8 @@ func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language
 	return Finding{Name: "runtime", Level: OK, Detail: fmt.Sprintf("%s runs programs with %s", name, versions)}
 }
 
-// NoRuntime returns the finding that a custom image cannot be used, and why.
+// NoRuntime returns the finding that a custom image cannot be used. The finding contains
+// the reason.
 func NoRuntime(name pyth.Runtime, reason error) Finding {
 	return Finding{
 		Name: "runtime", Level: Failure, Detail: fmt.Sprintf("%s does not run: %v", name, reason),

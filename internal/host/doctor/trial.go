@@ -16,7 +16,8 @@ type trial struct {
 	limits func(*pyth.Job)
 	status pyth.Status
 	stdout string
-	// The field "how" tells the operator which component enforces the limit.
+	// The field "how" is a text for the operator. It names the component that enforces
+	// the limit.
 	how   string
 	level Level
 	fix   string
@@ -51,8 +52,8 @@ func trials(kernel bool) []trial {
 		},
 		{
 			name: "disk",
-			// The program writes two files, to reach the limit of all files
-			// together and not a limit of one file.
+			// The program writes two files. So it reaches the limit of all files together
+			// before the limit of one file.
 			code: "import errno, os\nos.write(os.open('a', os.O_CREAT | os.O_WRONLY), bytes(400 << 10))\n" +
 				"f = os.open('/tmp/b', os.O_CREAT | os.O_WRONLY)\ntry:\n    for _ in range(100):\n        os.write(f, bytes(4 << 10))\n" +
 				"except OSError as e:\n    print(errno.errorcode[e.errno])\n",
@@ -119,8 +120,8 @@ func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node executes a program with Node and returns a finding. This test is needed, because
-// the operator can configure a Node binary that does not work in sandboxes.
+// Node executes a program with Node and returns a finding. The test is needed, because
+// the Node binary that the operator configures may not work in sandboxes.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript

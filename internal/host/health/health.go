@@ -1,9 +1,9 @@
 // Package health checks whether the server works.
 //
-// The check "sandbox" is OK only if a program ended by itself within the last MaxAge.
-// If no program of a user did, the package runs a small program itself (a trial run).
-// It makes at most one trial run per MaxAge or, after a failure, per RetryAge, even if
-// many clients ask.
+// The check "sandbox" is OK only if a program ended by itself within the last MaxAge. If
+// no program of a user has done this, the package runs a small program itself (a trial
+// run). It makes at most one trial run in each MaxAge. After a failure, it makes at most
+// one in each RetryAge. These limits apply even if many clients ask.
 package health
 
 import (
@@ -16,46 +16,45 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is the time for which one program that ended by itself proves that sandboxes
-// work. RetryAge is the time between a failure and the next trial run. It is short, so
-// that the server notices soon when sandboxes work again.
-// that a recovery is noticed soon.
+// MaxAge is the time for which a program that ended by itself proves that sandboxes work.
+// RetryAge is the time between a failure and the next trial run. It is short, so that the
+// server soon notices when sandboxes work again.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
 )
 
-// probe is the program of a trial run. Its output 42 proves that an interpreter
-// has run it.
+// probe is the program of a trial run. Its output is 42. This output proves that an
+// interpreter has run the program.
 const probe = "print(6 * 7)"
 
 // Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits are the limits of trial runs. Layers are the packages of trial runs: the
-	// packages with which sandboxes start, so that a trial run can use a started one.
+	// Limits contains the limits of trial runs. Layers contains the package layers of
+	// trial runs. They are the same layers with which the server starts warm sandboxes,
+	// so a trial run can use a warm sandbox.
 	Limits pyth.Limits
 	Layers pyth.Layers
 	// Database returns an error if the database does not respond.
 	Database func(context.Context) error
 	// Writes returns an error if the database accepts no writes. It may be nil.
 	Writes func() error
-	// More contains further checks by name.
+	// More contains additional checks, by name.
 	More map[string]func(context.Context) pyth.Check
-	// Fixed contains results, by name, that do not change while the server runs.
+	// Fixed contains results that do not change while the server runs, by name.
 	Fixed map[string]pyth.Check
 	Clock func() time.Time
 }
 
-// Monitor checks the server's health. It is also a pyth.Dispatcher that wraps
-// another Dispatcher: a user's program that ends by itself proves that
-// sandboxes work, and makes a trial run unnecessary. Monitor is safe for
-// concurrent use.
+// Monitor checks the server's health. It is also a pyth.Dispatcher that wraps another
+// Dispatcher. If a user's program ends by itself, it proves that sandboxes work. A trial
+// run is then unnecessary. Monitor is safe for concurrent use.
 type Monitor struct {
 	config Config
 
-	// The channel "probing" is a semaphore for trial runs. It contains a value during a
-	// trial run.
+	// The channel "probing" is a semaphore for trial runs. During a trial run, it
+	// contains a value.
 	probing chan struct{}
 
 	mu   sync.Mutex
@@ -82,7 +81,7 @@ type run struct {
 	monitor *Monitor
 }
 
-// Release waits for the outcome. If the program has ended by itself, Release
+// Release waits for the outcome of the run. If the program has ended by itself, Release
 // records that sandboxes work.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	outcome, err := r.Run.Release(ctx, secrets)
@@ -92,8 +91,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, err
 }
 
-// Health makes all checks and returns their results by name. If ctx ends, it stops
-// waiting for the trial run.
+// Health makes all checks and returns their results by name. If ctx ends, Health no
+// longer waits for the trial run.
 func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
@@ -122,7 +121,8 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	if check, ok := m.recent(); ok {
 		return check
 	}
-	// Only one caller makes a trial run. All other callers wait for its result.
+	// Only one caller makes a trial run. All other callers wait for the result of this
+	// trial run.
 	select {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
@@ -137,7 +137,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	return check
 }
 
-// try makes a trial run and returns its result.
+// The method "try" makes a trial run and returns its result.
 func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
@@ -167,7 +167,7 @@ func (m *Monitor) record(check pyth.Check) {
 	m.last, m.at = check, m.config.Clock()
 }
 
-// The method "recent" returns the last result. It returns false if that result is too
+// The method "recent" returns the last result. It returns false if the last result is too
 // old.
 func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()

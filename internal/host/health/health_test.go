@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/health"
 )
 
-// host is a dispatcher that counts jobs. The fields outcome and err are the result of
-// each job.
+// host is a fake dispatcher that counts jobs. The fields "outcome" and "err" are the
+// result of each job.
 type host struct {
 	jobs    atomic.Int64
 	outcome *pyth.Outcome

@@ -15,14 +15,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// parent is the name of an environment variable. If it is set, the test binary
-// acts as the parent process that the test kills.
+// parent is the name of an environment variable. If the variable is set, the test binary
+// acts as a parent process. The test kills this parent process.
 const parent = "PROCESS_TEST_PARENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(parent) != "" {
-		// The child prints its process ID. Without process.Run, it would outlive its
-		// parent.
+		// The child process prints its process ID. Without process.Run, it would continue
+		// after the end of its parent process.
 		cmd := exec.CommandContext(context.Background(), "sh", "-c", "echo $$; exec sleep 600")
 		cmd.Stdout = os.Stdout
 		fmt.Fprintln(os.Stderr, process.Run(cmd))

@@ -1,6 +1,6 @@
-// Package rootless lets ordinary users run sandboxes. It starts this program
-// again as root of a new user namespace, where gVisor can create the namespaces
-// that it needs. On the host, the process has only the permissions of the user.
+// Package rootless lets ordinary users run sandboxes. It starts this program again as
+// root of a new user namespace. In this namespace, gVisor can create the namespaces that
+// it needs. On the host, the process has only the permissions of the user.
 package rootless
 
 import (
@@ -22,8 +22,8 @@ import (
 // sandbox: CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
 const needed = 1<<6 | 1<<7 | 1<<18 | 1<<21
 
-// ErrNoNamespace means that the host does not allow user namespaces for ordinary
-// users. Its text says how to allow them.
+// ErrNoNamespace means that the host does not allow user namespaces for ordinary users.
+// The text of the error says how to allow user namespaces.
 var ErrNoNamespace = errors.New("this host does not allow ordinary users to create user namespaces; " +
 	"allow them with `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` " +
 	"(and on Ubuntu `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`), or run as root")
@@ -47,18 +47,18 @@ func Inside() (uid int, inside bool) {
 		return 0, false
 	}
 	outside, err := strconv.Atoi(fields[1])
-	// A namespace made by Run maps exactly one user. The initial namespace maps
-	// all users.
+	// Run creates namespaces that map exactly one user. The initial namespace of the host
+	// maps all users.
 	return outside, err == nil && fields[2] == "1"
 }
 
-// Run starts this program again in a new user namespace, with the same arguments
-// and environment. It waits until the child has ended, and returns the child's
-// exit code. Meanwhile it forwards signals to the child. The child gets the files
-// as descriptors 3, 4 and so on.
+// Run starts this program again in a new user namespace, with the same arguments and the
+// same environment. It waits until the child process has ended, and returns its exit
+// code. Meanwhile, it forwards signals to the child process. The child process receives
+// the files as descriptors 3, 4 and so on.
 func Run(files ...*os.File) (int, error) {
-	// The kernel kills the child when the thread that started it ends. The Go
-	// runtime may end threads at any time. So lock this thread until the child
+	// The kernel kills the child process when the thread that started it ends. The Go
+	// runtime may end threads at any time. So lock this thread until the child process
 	// has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -83,8 +83,8 @@ func Run(files ...*os.File) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			// A terminal sends SIGINT and SIGQUIT to all processes in the foreground,
-			// so the child has already got the signal.
+			// A terminal sends SIGINT and SIGQUIT to all processes in the foreground. So
+			// the child process has already received the signal.
 			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
 				continue
 			}

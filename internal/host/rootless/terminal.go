@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground reports whether this process is in the foreground group of its
-// terminal. Only this group gets the signals of the terminal.
+// inForeground reports whether this process is in the foreground process group of its
+// terminal. Only this group receives the signals of the terminal.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Manager sends states to the service manager that has started this process. If no
-// service manager has started it, the methods do nothing.
+// Manager sends the state of this process to the service manager that started it. If no
+// service manager started this process, the methods do nothing.
 //
-// The server of an ordinary user is a child of the process that systemd started. So
-// its unit needs NotifyAccess=all.
+// If an ordinary user runs the server, the server is a child of the process that systemd
+// started. So the unit needs NotifyAccess=all.
 type Manager struct {
 	logger *slog.Logger
 }
@@ -30,21 +30,21 @@ func (m *Manager) Ready(status string) {
 	m.send(daemon.SdNotifyReady + "\nSTATUS=" + status)
 }
 
-// Stopping reports that the server has begun to stop.
+// Stopping reports that the server has started to stop.
 func (m *Manager) Stopping(status string) {
 	m.send(daemon.SdNotifyStopping + "\nSTATUS=" + status)
 }
 
-// Watch tells the watchdog of the service manager that this process still works,
-// until ctx ends. If the unit has no WatchdogSec, Watch returns at once.
+// Watch regularly tells the watchdog of the service manager that this process still
+// works. It returns when ctx ends. If the unit has no WatchdogSec, Watch returns at once.
 func (m *Manager) Watch(ctx context.Context) {
-	// Do not use daemon.SdWatchdogEnabled. It accepts only the process that systemd
-	// started itself, and this process may be a child of that process.
+	// Do not use daemon.SdWatchdogEnabled, because it works only in the process that
+	// systemd started itself. This process may be a child of that process.
 	limit, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
 	if err != nil || limit <= 0 {
 		return
 	}
-	// sd_watchdog_enabled(3) recommends half of the limit.
+	// sd_watchdog_enabled(3) recommends half of the watchdog limit as the interval.
 	ticker := time.NewTicker(time.Duration(limit) * time.Microsecond / 2)
 	defer ticker.Stop()
 	for {

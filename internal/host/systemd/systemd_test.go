@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/systemd"
 )
 
-// listen returns a function that waits for the next message that the tested code sends
-// to the service manager.
+// listen returns a function that waits for the next message to the service manager. The
+// tested code sends these messages.
 func listen(t *testing.T) (next func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -55,7 +55,8 @@ func TestManagerReportsStates(t *testing.T) {
 func TestWatchRepeatsUntilContextEnds(t *testing.T) {
 	next := listen(t)
 	t.Setenv("WATCHDOG_USEC", "2000")
-	// A service manager sets the ID of the process that it has started.
+	// A service manager sets this variable to the ID of the process that it started. The
+	// ID 1 is not the ID of this process.
 	t.Setenv("WATCHDOG_PID", "1")
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan struct{})

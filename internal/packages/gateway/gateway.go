@@ -1,8 +1,8 @@
-// Package gateway gives a sandbox access to a package index and to nothing else.
+// Package gateway gives a sandbox access only to a package index.
 //
-// A job that resolves packages sends its requests to Host. The server gets the
-// requested pages from the index and sends them to the job. So the job learns neither
-// the address of the index nor the operator's credentials.
+// A job that resolves packages sends its requests to Host. The server gets the requested
+// pages from the index and sends them to the job. So the job does not learn the address
+// of the index or the operator's credentials.
 package gateway
 
 import (
@@ -33,7 +33,7 @@ func New() *Gateway { return &Gateway{routes: make(map[pyth.GatewayID]*Route)} }
 // Handler answers one request that a job sent through a route.
 type Handler func(*Route, http.ResponseWriter, *http.Request)
 
-// Route connects one job with the handler of its requests.
+// Route connects one job with the handler that answers the requests of the job.
 type Route struct {
 	gateway *Gateway
 	id      pyth.GatewayID
@@ -46,8 +46,9 @@ type Route struct {
 	failed error
 }
 
-// Open creates a route whose requests are answered by handle. The caller must call
-// Remove on the route. When ctx ends, the requests of the route are canceled.
+// Open creates a route. The parameter "handle" answers the requests of this route. The
+// caller must call Remove on the route. When ctx ends, the requests of the route are
+// canceled.
 func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	r := &Route{gateway: g, id: pyth.GatewayID(rand.Text()), conns: make(chan net.Conn)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
@@ -74,8 +75,8 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	return r
 }
 
-// Network returns the network of the job whose route has this ID. After Remove, it
-// returns a network that closes every connection.
+// Network returns the network of the job whose route has this ID. After a call of Remove
+// for the route, it returns a network that closes every connection.
 func (g *Gateway) Network(id pyth.GatewayID) Network {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,13 +86,13 @@ func (g *Gateway) Network(id pyth.GatewayID) Network {
 	return removed{}
 }
 
-// Network handles the connections of one job.
+// Network serves the connections of one job.
 type Network interface {
 	Serve(ctx context.Context, conn net.Conn)
 	Close() []pyth.Connection
 }
 
-// The type "removed" is the network of a job whose route does not exist.
+// The type "removed" is the network of a job whose route was removed.
 type removed struct{}
 
 func (removed) Serve(_ context.Context, conn net.Conn) { _ = conn.Close() }
@@ -109,7 +110,7 @@ func (r *Route) Remove() {
 	_ = r.server.Close()
 }
 
-// Err returns the first failure of the index, or nil if the index has not failed.
+// Err returns the first failure of the index. It returns nil if the index has not failed.
 func (r *Route) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,9 +128,9 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply tells the job that its request failed with err. It also records err as a
-// failure of the index, unless err reports a missing page: resolvers may ask for
-// packages that do not exist.
+// Reply tells the job that its request failed with err. It also records err as a failure
+// of the index. A missing page is not a failure, because resolvers may ask for packages
+// that do not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
 		http.Error(w, "not found", http.StatusNotFound)
@@ -160,15 +161,15 @@ func (r *Route) Serve(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// Close closes the route's connections. It returns nil, because the report of a run
-// does not list connections to the gateway.
+// Close closes the connections of the route. It returns nil, because connections to the
+// gateway are not part of the report of a run.
 func (r *Route) Close() []pyth.Connection {
 	r.cancel() // Ends Accept and all requests to the index.
 	_ = r.server.Close()
 	return nil
 }
 
-// notifyingConn is a connection whose Close also calls the function "closed".
+// notifyingConn is a connection that calls the function "closed" when it is closed.
 type notifyingConn struct {
 	net.Conn
 	closed func()

@@ -11,9 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is the time that Collect keeps an unreferenced layer after its last use.
-// In this time, jobs may still wait for a sandbox with the layer. A booted sandbox does
-// not need the grace period, because it keeps the files open.
+// gracePeriod is the time for which Collect keeps an unreferenced layer after its last
+// use. In this time, jobs may still wait for a sandbox with the layer. A running sandbox
+// does not need the grace period, because it keeps the files open.
 const gracePeriod = 10 * time.Minute
 
 // Use tells the store that a run uses the layers. Collect then keeps them for the grace
@@ -28,9 +28,9 @@ func (s *Store) Use(layers ...pyth.LayerID) {
 	}
 }
 
-// Hold prevents Collect from removing files until release is called. Call Hold
-// before you make new files, and call release after Layer returns. From then on, the
-// grace period protects the layer.
+// Hold prevents Collect from removing files until the caller calls the function
+// "release". Call Hold before you make new files, and call "release" after Layer returns.
+// After that, the grace period protects the layer.
 func (s *Store) Hold() (release func()) {
 	s.collecting.RLock()
 	return s.collecting.RUnlock
@@ -41,8 +41,8 @@ func (s *Store) Hold() (release func()) {
 // images take more than cacheBytes, Collect removes the least recently used of these
 // files.
 //
-// While a caller of Hold has not called release, Collect does nothing. The next call
-// of Collect then removes the files.
+// Between a call of Hold and the call of "release", Collect does nothing. A later call of
+// Collect then removes the files.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil
@@ -63,7 +63,7 @@ func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, err
 	return s.removeExcess(images, cacheBytes)
 }
 
-// recentlyUsed returns the layers within their grace period. It removes the other
+// recentlyUsed returns the layers whose grace period has not ended. It removes all other
 // layers from s.used.
 func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	s.mu.Lock()
@@ -79,8 +79,8 @@ func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	return recent
 }
 
-// removeLayers removes all layers except the wanted ones. It returns the keys of the
-// images that the wanted layers need.
+// removeLayers removes all layers except the layers in "wanted". It returns the keys of
+// the images that the remaining layers need.
 func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, error) {
 	entries, err := os.ReadDir(s.sets)
 	if err != nil {
@@ -98,8 +98,8 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 		}
 		list, failed := s.readList(layer)
 		if failed != nil {
-			// The list of the layer's images is damaged, so remove it. The next run
-			// with this layer makes the layer again.
+			// The file with the list of the layer's images is damaged, so remove the
+			// file. The next run with this layer makes the layer again.
 			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
 			continue
 		}
@@ -110,10 +110,10 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 	return images, err
 }
 
-// removeExcess removes archives and unwanted images, the least recently used first,
-// until the remaining ones take at most cacheBytes. The image of npm is always
-// unwanted, because no layer contains it. But each use of npm makes this image the most
-// recently used file.
+// removeExcess removes archives and unneeded images. It starts with the least recently
+// used file and stops when the remaining files take at most cacheBytes. The image of npm
+// is always unneeded, because no layer contains it. But each use of npm makes this image
+// the most recently used file.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

@@ -11,9 +11,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Limits for one package. MaxFiles is the maximum number of files. MaxPath is the
-// maximum length of a path in bytes. maxNameBytes is the maximum length in bytes of
-// one name in a path, and maxDepth is the maximum number of names.
+// Limits for one package. MaxFiles is the maximum number of files. MaxPath is the maximum
+// length of a path in bytes. maxNameBytes is the maximum length of one name in a path, in
+// bytes. maxDepth is the maximum number of names in a path.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024
@@ -34,13 +34,14 @@ var (
 // relative to the root of the package's image.
 type Contents struct {
 	Tree *tree.Tree
-	// Size is the space in bytes that the files take in an image. Room is the
-	// maximum of Size.
+	// Size is the space in bytes that the files take in an image. Room is the maximum
+	// value of Size.
 	Size, Room int64
 	files      int
 }
 
-// NewContents returns empty Contents. room is the maximum size in bytes.
+// NewContents returns empty Contents. The parameter "room" is the maximum size of the
+// files in bytes.
 func NewContents(room int64) *Contents { return &Contents{Tree: tree.New(), Room: room} }
 
 // Has reports whether there is a file at the path.
@@ -49,8 +50,8 @@ func (c *Contents) Has(path string) bool {
 	return err == nil && e.Mode.IsRegular()
 }
 
-// Add adds a file. The caller must have checked the path with CheckPath. Add returns
-// an error if the path is already used or if a limit is exceeded.
+// Add adds a file. The caller must have checked the path with CheckPath. Add returns an
+// error if another file has the same path, or if the package exceeds a limit.
 func (c *Contents) Add(path string, file tree.Entry) error {
 	if c.files >= MaxFiles {
 		return ErrTooManyFiles
@@ -79,13 +80,12 @@ func FileMode(executable bool) fs.FileMode {
 	return 0o644
 }
 
-// InBlocks returns the space that a file of the given size takes in an image. An
-// empty file counts as one block, so that the size limit also limits the number of
-// files.
+// InBlocks returns the space that a file of the given size takes in an image. An empty
+// file counts as one block. So the size limit also limits the number of files.
 func InBlocks(size int64) int64 { return max(size+4095, 4096) &^ 4095 }
 
-// CheckPath checks the path of a file in an archive. It returns an error if the path
-// is not relative and clean, or exceeds a limit.
+// CheckPath checks the path of a file in an archive. It returns an error if the path is
+// absolute, is not clean, or exceeds a limit.
 func CheckPath(name string) error {
 	bad := func(why string) error { return fmt.Errorf("has a file whose path %s", why) }
 	switch {

@@ -21,9 +21,9 @@ const MaxArchive = 1 << 30
 var ErrArchiveTooLarge = errors.New("packages: the archive is too large")
 
 // Download returns the path and the hash of an archive. The parameter "want" is the
-// expected hash. If the store already has an archive with this hash, Download downloads
-// nothing. If the expected hash is "", Download always downloads the archive, and
-// returns the SHA-256 hash.
+// expected hash. If the store already has an archive with this hash, Download does not
+// download the archive again. If the expected hash is "", Download always downloads the
+// archive and returns its SHA-256 hash.
 func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, want string) (path, hash string, err error) {
 	if want != "" {
 		if path, err := s.downloaded(want); path != "" || err != nil {
@@ -68,15 +68,16 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 		return "", "", ErrHash
 	}
 	path = s.downloadPath(hash)
-	// Do not sync the file to disk: its hash is verified before each use.
+	// Do not sync the file to the disk, because the server verifies the hash of the file
+	// before each use.
 	return path, hash, os.Rename(f.Name(), path)
 }
 
 func (s *Store) downloadPath(hash string) string { return filepath.Join(s.downloads, fileName(hash)) }
 
-// downloaded returns the path of the archive with the hash, or "" if the store does not
-// have this archive. If the stored archive is damaged, downloaded removes it and
-// returns "".
+// downloaded returns the path of the archive with the given hash. It returns "" if the
+// store does not have this archive. If the stored archive is damaged, downloaded removes
+// it and returns "".
 func (s *Store) downloaded(hash string) (string, error) {
 	path := s.downloadPath(hash)
 	f, err := os.Open(path)

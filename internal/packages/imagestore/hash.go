@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// ErrHash reports that an archive does not have its pinned hash.
+// ErrHash reports that an archive does not match its pinned hash.
 var ErrHash = errors.New("packages: the hash of the archive differs from the pinned one")
 
-// SRI returns a hash in the format of Subresource Integrity: algorithm, hyphen,
-// base64.
+// SRI returns a hash in the format of Subresource Integrity. The format is the name of
+// the algorithm, a hyphen and the hash in base64.
 func SRI(algorithm string, sum []byte) string {
 	return algorithm + "-" + base64.StdEncoding.EncodeToString(sum)
 }
@@ -30,14 +30,14 @@ func SRIFromHex(algorithm, digits string) string {
 	return h
 }
 
-// Strongest returns the strongest hash in an integrity attribute. It returns "" if
-// all algorithms are unknown.
+// Strongest returns the strongest hash in an integrity attribute. It returns "" if no
+// hash has a known algorithm.
 func Strongest(integrity string) string {
 	best := ""
 	for field := range strings.FieldsSeq(integrity) {
 		field, _, _ = strings.Cut(field, "?")
-		// The alphabetical order of sha256, sha384 and sha512 is the order of
-		// strength.
+		// The alphabetical order of the names sha256, sha384 and sha512 is also the order
+		// of their strength.
 		if _, ok := newHash(field); ok && (best == "" || field[:len("sha256")] > best[:len("sha256")]) {
 			best = field
 		}

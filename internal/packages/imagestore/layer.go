@@ -16,13 +16,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// maxMounts is the maximum number of images in a layer. If a layer has more packages,
-// the files of its smallest packages are copied into the image that contains the links
-// to the other packages. The reason for the limit: gVisor numbers the descriptors of
-// images from 0, and uses numbers from 253 for other descriptors.
+// maxMounts is the maximum number of images in a layer. A separate image contains the
+// links to the packages. If a layer has more than maxMounts packages, the image with the
+// links also contains a copy of the smallest packages. The limit is necessary, because
+// gVisor numbers the descriptors of images from 0. It uses the numbers from 253 for other
+// descriptors.
 const maxMounts = 96
 
-// storeDir is the directory in a layer where the images of packages are mounted.
+// storeDir is the directory in a layer where the server mounts the images of packages.
 const storeDir = ".store"
 
 // Package is a pinned package with the key of its image.
@@ -31,8 +32,8 @@ type Package struct {
 	Key string
 }
 
-// LayerID returns the ID of the layer that contains the packages, or "" if the list of
-// packages is empty. The packages must be sorted by their field Place.
+// LayerID returns the ID of the layer that contains the packages. It returns "" if the
+// list of packages is empty. The packages must be sorted by their field Place.
 func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	if len(packages) == 0 {
 		return ""
@@ -71,12 +72,13 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	if err := s.write(s.linksPath(id), func(f *os.File) error { return WriteImage(ctx, f, b.files) }); err != nil {
 		return err
 	}
-	// Write the list of images last, because its existence marks the layer as complete.
+	// Write the list of images last, because a layer is complete only if this list
+	// exists.
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 
-// write calls the given function to write an unfinished file, and then publishes the
-// file at path.
+// write calls the given function, which writes an unfinished file. Then it renames this
+// file to the given path.
 func (s *Store) write(path string, content func(*os.File) error) error {
 	f, err := s.TempFile()
 	if err != nil {
@@ -88,7 +90,7 @@ func (s *Store) write(path string, content func(*os.File) error) error {
 	return publish(f, path)
 }
 
-// layerBuilder builds a layer's image of links. The interpreter finds packages
+// layerBuilder builds the image of links of a layer. The interpreter finds packages
 // through the links. Each link leads to the mount point of a package's image.
 type layerBuilder struct {
 	layout layout
@@ -128,7 +130,7 @@ func (b *layerBuilder) add(s *Store, packages []Package) error {
 	return b.layout.link(b.files, packages, images)
 }
 
-// The function "largest" returns the places of the n largest packages.
+// The function "largest" returns the field Place of the n largest packages.
 func largest(packages []Package, n int) map[string]bool {
 	order := slices.Clone(packages)
 	slices.SortStableFunc(order, func(p, q Package) int { return cmp.Compare(q.SizeBytes, p.SizeBytes) })

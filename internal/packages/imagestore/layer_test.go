@@ -75,8 +75,8 @@ func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]strin
 	return targets, fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
-// TestLayerLinksPackages checks the links of a layer and the hash of its image of
-// links. If a change of the hash is intended, also change the constant "recipe".
+// TestLayerLinksPackages checks the links of a layer and the hash of its image of links.
+// If you change the hash intentionally, also change the constant "recipe".
 func TestLayerLinksPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)
@@ -128,8 +128,8 @@ func TestLayerLinksPackages(t *testing.T) {
 	}
 }
 
-// TestLayerCopiesTheSmallestPackages makes a layer of more than maxMounts packages.
-// The smallest package must be copied into the image of links.
+// TestLayerCopiesTheSmallestPackages makes a layer with more than maxMounts packages. The
+// image of links must contain a copy of the smallest package.
 func TestLayerCopiesTheSmallestPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)

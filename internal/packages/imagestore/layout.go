@@ -10,15 +10,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// layout determines the paths of packages in a layer (a file system with packages that
-// sandboxes mount). The interpreter searches these paths for packages.
+// layout determines the paths of packages in a layer. A layer is a file system with
+// packages that sandboxes mount. The interpreter searches these paths for packages.
 type layout struct {
 	// directory returns the directory for the files of the package p, relative to the
-	// root of the layer. index is the position of p in the list of the layer's
-	// packages.
+	// root of the layer. The parameter "index" is the position of p in the list of the
+	// layer's packages.
 	directory func(index int, p Package) string
-	// link adds symbolic links to the layer, through which the interpreter finds the
-	// packages. The parameter "images" contains the file system of each package.
+	// link adds symbolic links to the layer. The interpreter finds the packages through
+	// these links. The parameter "images" contains the file system of each package.
 	link func(layer *tree.Tree, packages []Package, images []fs.FS) error
 }
 
@@ -31,16 +31,17 @@ func layoutOf(runtime pyth.Runtime) layout {
 
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
-// moduleDirectory returns the directory for the files of an npm package, relative to
-// the root of the layer. Each package has its own node_modules directory, where Node
-// looks for the dependencies of the package.
+// moduleDirectory returns the directory for the files of an npm package, relative to the
+// root of the layer. Each package has a separate node_modules directory. Node searches
+// this directory for the dependencies of the package.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
 
-// linkModules adds two kinds of links: from each package to its dependencies, and
-// from the root of the layer to the packages that programs may import. Node resolves
-// the link to a module before it looks for the module's imports.
+// linkModules adds two kinds of links. Links of the first kind lead from each package to
+// its dependencies. Links of the second kind lead from the root of the layer to the
+// packages that programs may import. Node resolves the link to a module before it
+// searches for the imports of the module.
 func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 	indexes := map[string]int{}
 	for i, p := range packages {
@@ -66,8 +67,8 @@ func linkModules(layer *tree.Tree, packages []Package, _ []fs.FS) error {
 	return nil
 }
 
-// linkMerged adds links that make the files of all packages appear in one directory,
-// like the directory site-packages of pip.
+// linkMerged adds links to one directory. Through these links, the files of all packages
+// appear in this directory, as in the directory site-packages of pip.
 func linkMerged(layer *tree.Tree, packages []Package, images []fs.FS) error {
 	root := &mergedEntry{children: map[string]*mergedEntry{}}
 	for i, p := range packages {
@@ -78,30 +79,30 @@ func linkMerged(layer *tree.Tree, packages []Package, images []fs.FS) error {
 	return root.addTo(layer, "")
 }
 
-// addLink adds a link from the path "at" to the path "target", both in the layer. The
-// link is relative, so that it works wherever the layer is mounted.
+// addLink adds a link from the path "at" to the path "target". Both paths are in the
+// layer. The link is relative, so it works at every mount point of the layer.
 func addLink(layer *tree.Tree, at, target string) error {
 	return layer.Add(at, tree.Link(strings.Repeat("../", strings.Count(at, "/"))+target))
 }
 
-// mergedEntry is a file or directory in the directory that merges the files of all
-// packages. If only one package has the entry, it is a link to the file or directory of
-// this package. If several packages have the same directory, the entry is a real
-// directory with the entries of all these packages.
+// mergedEntry is an entry in the directory that merges the files of all packages. If only
+// one package has the entry, the entry is a link to the file or directory of this
+// package. If several packages have the same directory, the entry is a real directory. It
+// contains the entries of all these packages.
 type mergedEntry struct {
-	// If the entry is a link, target is the path in the layer that the link leads to.
+	// If the entry is a link, "target" is the target of the link: a path in the layer.
 	target string
-	// files and name locate a linked directory in the image of its package. If the
-	// entry is a file, both are unset.
+	// If the entry is a link to a directory, "files" and "name" identify this directory
+	// in the image of its package. If the entry is a file, both fields are unset.
 	files fs.FS
 	name  string
-	// children holds the entries of a merged directory. For a link, it is nil.
+	// The field "children" holds the entries of a merged directory. It is nil for a link.
 	children map[string]*mergedEntry
 }
 
-// merge adds the entries of a directory of a package. The parameter "dir" is the path
-// of the directory in the package, and "at" is its path in the layer. If several
-// packages have the same file, the first package wins.
+// merge adds all entries of a directory of a package. The parameter "dir" is the path of
+// the directory in the package. The parameter "at" is its path in the layer. If several
+// packages have the same file, merge keeps the file of the first package.
 func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// metadataPath returns the path for an archive's metadata. hash is the hash of the
-// archive.
+// metadataPath returns the path for the metadata of an archive. The parameter "hash" is
+// the hash of the archive.
 func (s *Store) metadataPath(hash string) string { return s.downloadPath(hash) + ".metadata" }
 
 // HasMetadata reports whether the store has the metadata of the archive.

@@ -14,16 +14,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Mount describes an image and where to mount it in a sandbox.
+// Mount describes an image and the path where the sandbox mounts it.
 type Mount struct {
 	// Image is the path of an EROFS image on the host. Path is the mount point in
 	// the sandbox.
 	Image, Path string
 }
 
-// AddTemporary adds a layer that contains only the image m. The store keeps this layer
-// in memory, not on disk. The caller must call RemoveTemporary after the job that uses
-// the layer.
+// AddTemporary adds a layer that contains only the image m. The store keeps this layer in
+// memory, not on disk. The caller must call RemoveTemporary after the end of the job that
+// uses the layer.
 func (s *Store) AddTemporary(m Mount) pyth.LayerID {
 	layer := pyth.LayerID(rand.Text())
 	s.mu.Lock()
@@ -39,8 +39,8 @@ func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 	delete(s.temporary, layer)
 }
 
-// Mounts returns the images of the given layers, in the order in which they must be
-// mounted.
+// Mounts returns the images of the given layers. A sandbox must mount the images in the
+// order of the result.
 func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
 	for _, layer := range layers {
@@ -62,7 +62,8 @@ func (s *Store) Complete(layer pyth.LayerID) bool {
 	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
 }
 
-// mounts returns the images of one layer, in the order in which they must be mounted.
+// mounts returns the images of one layer. A sandbox must mount the images in the order of
+// the result.
 func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
 	s.mu.Lock()
 	temporary, ok := s.temporary[layer]

@@ -1,9 +1,9 @@
 // Package imagestore stores the files of packages: archives, images, and layers that
 // combine images.
 //
-// A file gets its final name when it is complete, and then never changes. A lost
-// image or layer can be made again from archives. Users share files, because the
-// same archive always gives the same image.
+// A file gets its final name when it is complete. After that, the file never changes. If
+// an image or layer is lost, the server can make it again from archives. Users share
+// files, because the same archive always gives the same image.
 package imagestore
 
 import (
@@ -19,8 +19,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/keylock"
 )
 
-// Store keeps archives, images and layers in a directory. It is safe for concurrent
-// use. It works without sandboxes, so that it can be opened before the pool.
+// Store keeps archives, images and layers in a directory. It is safe for concurrent use.
+// It works without sandboxes, so the server can open the store before the pool of
+// sandboxes.
 //
 //	downloads/HASH        an archive; HASH is its hash
 //	images/KEY.erofs      the files of a package
@@ -28,21 +29,21 @@ import (
 //	sets/LAYER.json       the images of a layer, with their mount points
 //	tmp/                  unfinished files
 //
-// After Collect removes a file, sandboxes that have it open can still read it.
+// If a sandbox has a file open, it can still read the file after Collect has removed it.
 type Store struct {
 	downloads, images, sets, tmp string
 
 	clock func() time.Time
-	// making prevents concurrent work on the same image or layer. Its keys are image
-	// keys and layer IDs.
+	// making contains locks that prevent concurrent work on the same image or layer. The
+	// keys of the locks are image keys and layer IDs.
 	making keylock.Locks
-	// hashes maps the path of an image to its SHA-256 hash, for Manifest.
+	// hashes maps the path of an image to its SHA-256 hash. The method Manifest uses it.
 	hashes sync.Map
 	// The field "shared" is a store of images that several machines use. It is nil if
-	// Import gets no images from such a store.
+	// there is no such store.
 	shared Shared
-	// The lock "collecting" is locked for reading by callers of Hold, and for writing
-	// by Collect.
+	// The read-write lock "collecting" separates Hold from Collect. Callers of Hold lock
+	// it for reading, and Collect locks it for writing.
 	collecting sync.RWMutex
 
 	mu        sync.Mutex
@@ -70,12 +71,12 @@ func Open(dir string, clock func() time.Time) (*Store, error) {
 	return s, nil
 }
 
-// TempFile creates an unfinished file in the store. The caller must close it, and
+// TempFile creates an unfinished file in the store. The caller must close this file and
 // then rename or remove it.
 func (s *Store) TempFile() (*os.File, error) { return os.CreateTemp(s.tmp, "") }
 
-// publish closes a complete file, syncs it to disk and renames it to path. If it
-// cannot rename the file, it removes the unfinished file.
+// publish closes a complete file, syncs it to the disk and renames it to the given path.
+// If the rename fails, publish removes the unfinished file.
 func publish(f *os.File, path string) error {
 	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -87,8 +88,8 @@ func publish(f *os.File, path string) error {
 	return err
 }
 
-// discard closes and removes an unfinished file. It returns err, joined with the
-// errors of both steps.
+// discard closes and removes an unfinished file. It returns err, joined with the errors
+// of the close and of the removal.
 func discard(f *os.File, err error) error {
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
@@ -98,8 +99,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// touch sets the modification time of a file to now. Collect removes the files with
-// the oldest times first.
+// touch sets the modification time of a file to the current time. Collect removes the
+// files with the oldest times first.
 func touch(path string) {
 	now := time.Now()
 	_ = os.Chtimes(path, now, now)
@@ -121,7 +122,7 @@ func (s *Store) linksPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+imageSuffix)
 }
 
-// layerOf returns the ID of the layer that the file with this name belongs to.
+// layerOf returns the ID of the layer to which the file with the given name belongs.
 func layerOf(name string) pyth.LayerID {
 	return pyth.LayerID(strings.TrimSuffix(strings.TrimSuffix(name, listSuffix), imageSuffix))
 }

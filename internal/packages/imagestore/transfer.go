@@ -16,18 +16,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Manifest contains the images of a layer, so that another store can get these images.
+// Manifest describes the images of a layer. With a manifest, another store can get these
+// images.
 type Manifest struct {
 	Runtime pyth.Runtime
-	// Images contains first the image with the links to the packages, and then the
-	// images of the packages.
+	// Images contains the images of the layer. The first image contains the links to the
+	// packages. The other images contain the packages.
 	Images []ManifestImage
 }
 
 // ManifestImage describes an image of a layer.
 type ManifestImage struct {
-	// Key is the key of the image; "" for the image of links, which belongs to one
-	// layer.
+	// Key is the key of the image. It is "" for the image of links, because this image
+	// belongs to only one layer.
 	Key string
 	// Path is the mount point, relative to the mount point of the layer.
 	Path      string
@@ -36,14 +37,14 @@ type ManifestImage struct {
 	SHA256 []byte
 }
 
-// ErrManifest means that a manifest is not valid, or that an image does not have the
-// size and the hash in the manifest.
+// ErrManifest means that a manifest is not valid. It can also mean that an image does not
+// match the size and the hash in the manifest.
 var ErrManifest = errors.New("packages: the image differs from its description")
 
-// maxImages limits the number of images in a manifest.
+// maxImages is the maximum number of images in a manifest.
 const maxImages = 2 * maxMounts
 
-// Manifest describes a layer of this store.
+// Manifest returns the manifest of a layer in this store.
 func (s *Store) Manifest(layer pyth.LayerID) (*Manifest, error) {
 	s.Use(layer)
 	list, err := s.readList(layer)
@@ -62,8 +63,8 @@ func (s *Store) Manifest(layer pyth.LayerID) (*Manifest, error) {
 	return m, nil
 }
 
-// describe sets the size and the hash of an image. The hash is computed once, because
-// images never change.
+// describe sets the size and the hash of an image. The store computes the hash only once,
+// because images never change.
 func (s *Store) describe(layer pyth.LayerID, i *ManifestImage) error {
 	f, err := s.OpenImage(layer, i.Key)
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *Store) OpenImage(layer pyth.LayerID, key string) (*os.File, error) {
 	return os.Open(s.ImagePath(key))
 }
 
-// validName reports whether the text is a result of fileName.
+// validName reports whether the text has the form of a result of fileName.
 func validName(name string) bool {
 	b, err := hex.DecodeString(name)
 	return err == nil && len(b) == sha256.Size && name == strings.ToLower(name)
@@ -111,21 +112,21 @@ func validName(name string) bool {
 
 // Shared is a store of images that several machines use.
 type Shared interface {
-	// Get writes the image with the SHA-256 hash to the writer. The caller checks the
-	// hash of the content.
+	// Get writes the image with the given SHA-256 hash to the writer. The caller must
+	// check the hash of the content.
 	Get(ctx context.Context, hash []byte, to io.Writer) error
-	// Put adds the image in the file at the path in the background. The hash is the
-	// SHA-256 hash of the image.
+	// Put adds an image to the store in the background. The image is in the file at the
+	// path. The parameter "hash" is the SHA-256 hash of the image.
 	Put(hash []byte, path string)
 }
 
-// Share makes Import use a store of images that several machines use. Call it before
-// Import.
+// Share sets a store of images that several machines use. Import then gets images from
+// this store. Call Share before Import.
 func (s *Store) Share(with Shared) { s.shared = with }
 
-// Import adds a layer of another store. Import gets each image from the shared store or
-// else with the function "fetch", and verifies the hash. Concurrent calls fetch each
-// image only once.
+// Import adds a layer of another store to this store. It gets each image from the shared
+// store if possible, and otherwise with the function "fetch". It verifies the hash of
+// each image. Several concurrent calls fetch each image only once.
 func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fetch func(*ManifestImage, io.Writer) error) error {
 	if err := checkManifest(layer, m); err != nil {
 		return err
@@ -155,8 +156,8 @@ func (s *Store) Import(ctx context.Context, layer pyth.LayerID, m *Manifest, fet
 		if err := s.write(s.linksPath(layer), func(f *os.File) error { return fetchVerified(links, f, fetch) }); err != nil {
 			return fmt.Errorf("packages: import layer %.12s: %w", layer, err)
 		}
-		// Write the list of images last, because its existence marks the layer as
-		// complete.
+		// Write the list of images last, because a layer is complete only if this list
+		// exists.
 		return s.write(s.listPath(layer), func(f *os.File) error { return json.MarshalWrite(f, list) })
 	})
 }
@@ -175,7 +176,7 @@ func checkManifest(layer pyth.LayerID, m *Manifest) error {
 }
 
 // fetchImage gets an image from the shared store if possible, and otherwise with the
-// function "fetch". The result is true if it has used "fetch".
+// function "fetch". The result is true if fetchImage has called "fetch".
 func (s *Store) fetchImage(ctx context.Context, i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.Writer) error) (fetched bool, err error) {
 	if s.shared != nil {
 		err := fetchVerified(i, to, func(i *ManifestImage, w io.Writer) error { return s.shared.Get(ctx, i.SHA256, w) })
@@ -193,7 +194,7 @@ func (s *Store) fetchImage(ctx context.Context, i *ManifestImage, to *os.File, f
 }
 
 // fetchVerified writes the content of an image to a file. It returns an error if the
-// content does not have the size and the hash of the manifest.
+// content does not match the size and the hash in the manifest.
 func fetchVerified(i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.Writer) error) error {
 	h := sha256.New()
 	limited := &limitedWriter{io.MultiWriter(to, h), i.SizeBytes}
@@ -206,7 +207,8 @@ func fetchVerified(i *ManifestImage, to *os.File, fetch func(*ManifestImage, io.
 	return nil
 }
 
-// limitedWriter returns an error if more bytes are written than the limit allows.
+// limitedWriter is a writer that returns an error if more bytes are written than its
+// limit.
 type limitedWriter struct {
 	to   io.Writer
 	left int64

@@ -25,7 +25,8 @@ func openStore(t *testing.T) *Store {
 	return s
 }
 
-// The function "exported" returns a store with a layer, and the manifest of the layer.
+// The function "exported" returns a store that contains a layer. It also returns the
+// manifest of this layer.
 func exported(t *testing.T) (*Store, pyth.LayerID, *Manifest) {
 	t.Helper()
 	s := openStore(t)
@@ -166,7 +167,7 @@ func TestImportRefusesInvalidManifests(t *testing.T) {
 	}
 }
 
-// sharedImages is a Shared in memory.
+// sharedImages is a fake Shared that keeps images in memory.
 type sharedImages struct {
 	mu     sync.Mutex
 	images map[string][]byte
@@ -219,7 +220,7 @@ func TestImportUsesSharedImages(t *testing.T) {
 		t.Errorf("the second store fetched %d images", n)
 	}
 	// The shared store has an image whose content does not match its hash. The import
-	// must fetch this image again, and replace it in the shared store.
+	// must fetch this image again and replace the image in the shared store.
 	hash := string(m.Images[1].SHA256)
 	shared.images[hash] = []byte("damaged")
 	if n := imported(); n != 2 || string(shared.images[hash]) == "damaged" {

@@ -1,7 +1,8 @@
-// Package index is the HTTP client for a package index.
+// Package index provides an HTTP client for a package index.
 //
 // The client sends the operator's credentials only to the index. It does not follow
-// redirects from https to http, and aborts requests that stall.
+// redirects from https to http. It aborts a request if the index sends no data for some
+// time.
 package index
 
 import (
@@ -23,18 +24,18 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPage is the maximum size of a page in bytes. The longest page of PyPI has a
-// tenth of this size.
+// MaxPage is the maximum size of a page in bytes. The longest page of PyPI is about ten
+// times smaller.
 const MaxPage = 128 << 20
 
 const (
 	maxRedirects = 5
-	// stallTimeout is the maximum time without a byte from the index. After that,
-	// the request is aborted.
+	// stallTimeout is the maximum time for which the index may send no data. After this
+	// time, the client aborts the request.
 	stallTimeout = 30 * time.Second
 )
 
-// ErrNone reports that no index is configured for a runtime.
+// ErrNone reports that the configuration contains no index for a runtime.
 var ErrNone = errors.New("packages: no index is configured for this runtime")
 
 // Config holds the address of an index and the credentials for it.
@@ -42,13 +43,14 @@ type Config struct {
 	// URL is an http or https URL. If Credentials is "", the client uses the user
 	// and password in URL.
 	URL string
-	// Credentials are "user:password" or "Bearer token", or "" for none.
+	// Credentials has the form "user:password" or "Bearer token". It is "" for an index
+	// without credentials.
 	Credentials string
 }
 
-// Dial connects to a host other than the index, such as the target of a link. It
-// must refuse addresses that a link must not reach through this server, such as
-// private ones.
+// Dial connects to a host other than the index, such as the target of a link. It must
+// refuse addresses that links must not reach through this server, for example private
+// addresses.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Client downloads pages and archives from one index. It is safe for concurrent use.
@@ -58,9 +60,9 @@ type Client struct {
 	http          *http.Client
 }
 
-// New returns a Client. The index may have any address, even a private one. The
-// client connects to all other hosts with the function "dial". If this function is
-// nil, the other hosts may also have any address.
+// New returns a Client. The index may have any address, even a private one. The client
+// connects to all other hosts with the function "dial". If this function is nil, the
+// other hosts may have any address, too.
 func New(config Config, dial Dial) (*Client, error) {
 	base, err := url.Parse(config.URL)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
@@ -95,8 +97,8 @@ func New(config Config, dial Dial) (*Client, error) {
 }
 
 // newTransport returns a transport that connects directly to the index and to the
-// operator's proxies. It connects to all other hosts with the function "dial". index
-// is the host and port of the index.
+// operator's proxies. It connects to all other hosts with the function "dial". The
+// parameter "index" is the host and port of the index.
 func newTransport(index string, dial Dial) *http.Transport {
 	var proxies sync.Map
 	return &http.Transport{
@@ -121,8 +123,8 @@ func newTransport(index string, dial Dial) *http.Transport {
 	}
 }
 
-// hostPort returns the host and the port of the URL. If the URL has no port, the
-// port is the default of the scheme.
+// hostPort returns the host and the port of the URL. If the URL has no port, hostPort
+// returns the default port of the scheme.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -158,8 +160,9 @@ func (c *Client) Base() *url.URL {
 	return &base
 }
 
-// Resolve returns the absolute URL of a link on a page of the index. It returns an
-// error if the link leads from https to http or is not an http or https URL.
+// Resolve returns the absolute URL of a link on a page of the index. It returns an error
+// if the URL is not an http or https URL. It also returns an error if the link leads from
+// https to http.
 func (c *Client) Resolve(page *url.URL, reference string) (*url.URL, error) {
 	u, err := page.Parse(reference)
 	switch {
@@ -178,8 +181,9 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("the index responded with %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// Open sends a request for a URL. The caller must close the body. Reading the body
-// fails if the index stalls. If the status is not 200, Open returns a StatusError.
+// Open sends a request for a URL. The caller must close the body. A read of the body
+// fails if the index sends no data for some time. If the status is not 200, Open returns
+// a StatusError.
 func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -198,8 +202,8 @@ func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Res
 	}
 	if err != nil {
 		cancel(nil)
-		// Return only the cause: a url.Error quotes the URL, and the query of the
-		// URL may be secret.
+		// Return only the cause of the error. A url.Error quotes the URL, and the query
+		// of the URL may be secret.
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
 		}
@@ -210,8 +214,8 @@ func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Res
 	return response, nil
 }
 
-// Page downloads a page of at most MaxPage bytes. It returns the body, its media
-// type, and the URL of the page after redirects.
+// Page downloads a page of at most MaxPage bytes. It returns the body, its media type,
+// and the final URL of the page (after redirects).
 func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []byte, media string, at *url.URL, err error) {
 	response, err := c.Open(ctx, u, accept)
 	if err != nil {
@@ -225,7 +229,8 @@ func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []by
 	return body, response.Header.Get("Content-Type"), response.Request.URL, err
 }
 
-// watchedBody is a response body that restarts the stall timer at each read.
+// watchedBody is a response body. Each read restarts the timer that detects a server
+// without data.
 type watchedBody struct {
 	io.ReadCloser
 	stalled *time.Timer
@@ -244,7 +249,8 @@ func (b *watchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// Unavailable returns the error for users when the index fails. err is the cause.
+// Unavailable returns the error that users see when the index fails. The parameter "err"
+// is the cause.
 func Unavailable(err error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeIndexUnavailable,
@@ -254,7 +260,7 @@ func Unavailable(err error) error {
 }
 
 // Unmarshal parses JSON from an index. It accepts duplicate member names and invalid
-// UTF-8, because some indexes send them.
+// UTF-8, because some indexes send such JSON.
 func Unmarshal(b []byte, v any) error {
 	return json.Unmarshal(b, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }

@@ -1,8 +1,8 @@
-// Package indextest provides a fake index of Python packages, and its wheels, for
-// tests and benchmarks.
+// Package indextest provides a fake index of Python packages for tests and benchmarks. It
+// also provides wheels for this index.
 //
-// The index serves pages according to PEP 503 over HTTP on loopback. Links are
-// relative and contain SHA-256 hashes.
+// The index serves pages according to PEP 503 over HTTP on the loopback interface. Links
+// are relative and contain SHA-256 hashes.
 package indextest
 
 import (
@@ -18,8 +18,8 @@ import (
 	"sync"
 )
 
-// Index is a running index. While requests are possible, change its fields only with
-// Set.
+// Index is a running index. While the index can receive requests, change its fields only
+// with Set.
 type Index struct {
 	*httptest.Server
 	mu sync.Mutex
@@ -28,13 +28,15 @@ type Index struct {
 	// Hashes maps file names to wrong hashes. The pages of the index contain these
 	// hashes instead of the real ones.
 	Hashes map[string]string
-	// Credentials is the "user:password" that requests must send, or "" for none.
+	// Credentials has the form "user:password". Requests must send these credentials. If
+	// Credentials is "", requests need no credentials.
 	Credentials string
-	// Broken makes all requests fail with status 500.
+	// If Broken is true, all requests fail with status 500.
 	Broken bool
-	// Requests contains all requests so far, such as "GET /simple/numpy/".
+	// Requests contains all requests that the index has received, such as "GET
+	// /simple/numpy/".
 	Requests []string
-	// Downloads of files wait until the channel Hold is closed. If Hold is nil, there
+	// Hold delays downloads of files until this channel is closed. If Hold is nil, there
 	// is no delay.
 	Hold chan struct{}
 	// Holding receives a value for each delayed request.
@@ -66,8 +68,8 @@ func (x *Index) Add(wheels ...Wheel) error {
 	return nil
 }
 
-// Set calls the given function while no request reads or writes the fields of the
-// index.
+// Set calls the given function. During this call, no request reads or writes the fields
+// of the index.
 func (x *Index) Set(change func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -116,7 +118,8 @@ func (x *Index) file(w http.ResponseWriter, q *http.Request, name string) {
 	_, _ = w.Write(content)
 }
 
-// page sends the page of a project (PEP 503). project is a normalized name.
+// page sends the page of a project (PEP 503). The parameter "project" is a normalized
+// name.
 func (x *Index) page(w http.ResponseWriter, q *http.Request, project string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -15,12 +15,12 @@ type Wheel struct {
 	Name, Version string
 	// Requires contains the dependencies in the syntax of METADATA.
 	Requires []string
-	// Tag is the compatibility tag in the file name; "" means "py3-none-any".
+	// Tag is the compatibility tag in the file name. The value "" means "py3-none-any".
 	Tag string
 	// Files maps paths to contents. Pack adds the metadata files.
 	Files map[string]string
-	// Raw contains headers of additional zip entries, for example with hostile paths.
-	// Hostile is the content of these entries.
+	// Raw contains headers of additional zip entries, for example with hostile paths. The
+	// constant Hostile is the content of these entries.
 	Raw []*zip.FileHeader
 }
 
@@ -38,7 +38,7 @@ func (w Wheel) Filename() string {
 
 func (w Wheel) stem() string { return strings.ReplaceAll(w.Name, "-", "_") + "-" + w.Version }
 
-// Pack returns the wheel as a zip file. Equal wheels give equal bytes.
+// Pack returns the wheel as a zip file. Two equal wheels give the same bytes.
 func (w Wheel) Pack() ([]byte, error) {
 	files := maps.Clone(w.Files)
 	if files == nil {

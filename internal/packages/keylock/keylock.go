@@ -1,4 +1,4 @@
-// Package keylock provides a lock for each key.
+// Package keylock provides a set of locks that are identified by keys.
 package keylock
 
 import (

@@ -39,7 +39,7 @@ type lockEntry struct {
 	Libc list `json:"libc"`
 }
 
-// list is a list of strings. In JSON, it may also be a single string.
+// list is a list of strings. In JSON, the list may also be a single string.
 type list []string
 
 func (l *list) UnmarshalJSON(b []byte) error {
@@ -67,9 +67,9 @@ func (l list) allows(value string) bool {
 	return !positive || slices.Contains(l, value)
 }
 
-// candidates returns the packages in npm's lockfile that are needed for the request
-// on this platform. The lockfile comes from the sandbox and may be hostile. So only
-// versions on pages that npm requested are accepted.
+// candidates returns the packages in npm's lockfile that are needed for the request on
+// this platform. The lockfile comes from the sandbox and may be hostile. So candidates
+// accepts only versions on pages that npm requested.
 func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile, request resolve.Request) ([]*resolve.Candidate, error) {
 	reached, err := lock.reachable(request.Direct)
 	if err != nil {
@@ -82,7 +82,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 		if scope := path.Base(path.Dir(place)); strings.HasPrefix(scope, "@") {
 			name = scope + "/" + name
 		}
-		// For an alias, the entry has the real name, and the place has the alias.
+		// For an alias, the entry contains the real name of the package, and the place
+		// contains the alias.
 		release, u, err := pages.release(cmp.Or(e.Name, name), e.Version)
 		if err != nil {
 			return nil, err
@@ -103,8 +104,9 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 	return chosen, nil
 }
 
-// The method "reachable" returns the packages that the requirements need. The result
-// maps the place of each package to the places of its dependencies.
+// The method "reachable" returns the packages that the requirements need directly or
+// indirectly. The result maps the place of each package to the places of its
+// dependencies.
 func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string, error) {
 	reached := map[string][]string{}
 	var pending []string
@@ -151,9 +153,9 @@ func (l *lockfile) fits(place string) bool {
 		e.OS.allows("linux") && e.CPU.allows("x64") && e.Libc.allows("glibc")
 }
 
-// find returns the place where Node finds an imported package, or "" if Node does not
-// find it. The parameter "from" is the place of the importing package, and "name" is
-// the name of the imported package.
+// find returns the place where Node finds an imported package. It returns "" if Node does
+// not find the package. The parameter "from" is the place of the importing package, and
+// "name" is the name of the imported package.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {
@@ -167,8 +169,8 @@ func (l *lockfile) find(from, name string) string {
 	}
 }
 
-// validPlace reports whether node_modules and valid package names alternate in the
-// path, as in node_modules/a/node_modules/b.
+// validPlace reports whether a path has the form node_modules/a/node_modules/b. In this
+// form, node_modules and valid package names alternate.
 func validPlace(place string) bool {
 	if len(place) > imagestore.MaxPath || path.Clean(place) != place {
 		return false

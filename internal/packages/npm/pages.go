@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// The constant "abbreviated" is the media type of registry pages that contain only what
-// npm needs to resolve and install packages.
+// The constant "abbreviated" is the media type of abbreviated registry pages. Such a page
+// contains only the data that npm needs to resolve and install packages.
 const abbreviated = "application/vnd.npm.install-v1+json"
 
 // The type "pages" answers npm's requests with pages of the registry, and keeps these
@@ -41,7 +41,7 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 	if !known {
 		var err error
-		// The registry API requires an escaped slash after the scope of a package.
+		// In the registry API, the slash after the scope of a package must be escaped.
 		at := x.index.Base()
 		at.RawPath = at.EscapedPath() + strings.Replace(name, "/", "%2f", 1)
 		at.Path += name
@@ -58,8 +58,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	_, _ = w.Write(body) // Writing fails if the job has ended.
 }
 
-// release is the entry for one version of a package on a registry page. It has only the
-// fields that this Go package reads.
+// release is the entry for one version of a package on a registry page. It contains only
+// the fields that this Go package reads.
 type release struct {
 	Dist struct {
 		Tarball   string `json:"tarball"`
@@ -67,8 +67,8 @@ type release struct {
 	} `json:"dist"`
 }
 
-// release returns a version of a package and the URL of its tarball. It returns an
-// error if the version is not on a page that npm requested.
+// The method "release" returns a version of a package and the URL of its tarball. It
+// returns an error if the version is not on a page that npm requested.
 func (x *pages) release(name, version string) (*release, *url.URL, error) {
 	x.mu.Lock()
 	body := x.bodies[name]

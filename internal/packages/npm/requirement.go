@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// maxName is the maximum length of a package name in bytes, the same as in npm.
+// maxName is the maximum length of a package name in bytes. npm has the same limit.
 const maxName = 214
 
 var (
@@ -18,13 +18,13 @@ var (
 
 var (
 	// namePattern matches the names that validate-npm-package-name accepts. It also
-	// matches old names with capital letters.
+	// matches the names of old packages, which may contain capital letters.
 	namePattern = regexp.MustCompile(`^(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	// The pattern "comparator" matches a comparator of node-semver: an operator and a
-	// version. Parts of the version may be missing or x, as in ">=1.x".
+	// The pattern "comparator" matches a comparator of node-semver. A comparator is an
+	// operator and a version. Parts of the version may be missing or x, as in ">=1.x".
 	comparator = regexp.MustCompile(`^(?:[<>]=?|=|~>?|\^)?` + partial + `$`)
 	version    = regexp.MustCompile(`^` + partial + `$`)
-	// The pattern "gap" matches an operator that is followed by spaces.
+	// The pattern "gap" matches an operator with spaces after it.
 	gap = regexp.MustCompile(`(^|[ |])([<>]=?|=|~>?|\^) +`)
 )
 
@@ -34,9 +34,9 @@ const (
 	partial = `v?` + part + `(?:\.` + part + `(?:\.` + part + `(?:-` + labels + `)?(?:\+` + labels + `)?)?)?`
 )
 
-// parse parses a package name with a range of versions (node-semver). It accepts the
-// tag "latest", which allows any version. It refuses other tags, because they are
-// not ranges.
+// parse parses a package name with a range of versions (node-semver). It accepts the tag
+// "latest", which allows any version. It refuses all other tags, because a tag is not a
+// range of versions.
 func parse(s string) (resolve.Requirement, error) {
 	if err := resolve.CheckText(s); err != nil {
 		return resolve.Requirement{}, err

@@ -1,6 +1,6 @@
 'use strict';
-// This program resolves package.json with npm to the newest compatible versions, and
-// writes package-lock.json. It installs nothing and does not run code from packages.
+// This program uses npm to find the newest compatible versions for package.json. It
+// writes package-lock.json. It installs no packages and does not run code from packages.
 
 const [registry] = process.argv.slice(2);
 process.argv.splice(

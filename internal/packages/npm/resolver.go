@@ -2,7 +2,7 @@
 // tarballs.
 //
 // No code of a package runs. npm resolves packages in a sandbox and runs no install
-// scripts. The host only unpacks tarballs.
+// scripts. The host only unpacks the tarballs of packages.
 package npm
 
 import (
@@ -27,8 +27,9 @@ import (
 //go:embed resolve.cjs
 var resolveProgram []byte
 
-// The version of npm that resolves packages, and its hash. The command `npm view
-// npm@VERSION dist.integrity` prints the hash of a version.
+// The version of npm with which the server resolves packages, and the hash of this
+// version. The command `npm view npm@VERSION dist.integrity` prints the hash of a
+// version.
 const (
 	npmVersion = "11.21.2"
 	npmHash    = "sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A=="
@@ -42,7 +43,8 @@ type Config struct {
 	Runner  resolve.Runner
 	Gateway *gateway.Gateway
 	Images  *imagestore.Store
-	// Index is the client of the registry. It is nil if no registry is configured.
+	// Index is the client of the registry. It is nil if the configuration contains no
+	// registry.
 	Index *index.Client
 }
 
@@ -59,14 +61,14 @@ func (*Resolver) Language() pyth.Language { return pyth.JavaScript }
 // Parse parses a package name with an optional range of versions.
 func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
 
-// Normalize returns the name unchanged, because lockfiles contain it in this form.
+// Normalize returns the name unchanged, because lockfiles contain npm names in this form.
 func (*Resolver) Normalize(name string) string { return name }
 
-// Importable reports whether programs can import the package. A package in another
-// package's node_modules can be imported only by that package.
+// Importable reports whether programs can import the package. If a package is in the
+// node_modules directory of another package, only that other package can import it.
 func (*Resolver) Importable(p *pyth.PinnedPackage) bool { return p.Place == "node_modules/"+p.Name }
 
-// ImageKey returns the key of the package's image. It depends only on the archive.
+// ImageKey returns the key of the package's image. The key depends only on the archive.
 func (*Resolver) ImageKey(p *pyth.PinnedPackage) string { return imagestore.ImageKey(p.Hash) }
 
 // Resolve runs npm in a sandbox. It returns the newest packages that satisfy the
@@ -116,8 +118,8 @@ func manifestOf(request resolve.Request) ([]byte, error) {
 	return json.Marshal(map[string]any{"name": "packages", "version": "1.0.0", "private": true, "dependencies": dependencies})
 }
 
-// npmImage returns the path of an image that contains npm itself. Like any package, npm
-// is downloaded from the registry, and its hash is verified.
+// npmImage returns the path of an image that contains npm itself. The server downloads
+// npm from the registry like any other package, and verifies its hash.
 func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, error) {
 	p := new(pyth.PinnedPackage)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript

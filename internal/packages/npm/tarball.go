@@ -14,8 +14,8 @@ import (
 
 var errTarball = errors.New("is not a readable tarball")
 
-// inflate decompresses a tarball, so that its files can be read in any order. room
-// is the maximum size of the files in bytes.
+// inflate decompresses a tarball, so that other functions can read its files in any
+// order. The parameter "room" is the maximum size of the files in bytes.
 func inflate(to io.Writer, from io.Reader, room int64) error {
 	z, err := gzip.NewReader(from)
 	if err != nil {
@@ -35,7 +35,7 @@ func inflate(to io.Writer, from io.Reader, room int64) error {
 }
 
 // readTarball returns the files of a package: all files below the tarball's top
-// directory, which may have any name. The content of these files is read from f
+// directory, which may have any name. The caller reads the content of these files from f
 // later, so f must stay open.
 func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -61,7 +61,7 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 		if name == "" {
 			continue
 		}
-		// The reader is at the beginning of the file's content.
+		// Here the reader is at the beginning of the file's content.
 		start, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
@@ -79,8 +79,8 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	return c, nil
 }
 
-// destination returns the path of an entry in the image. It returns "" for an entry
-// that is not a file: a directory or a global header.
+// destination returns the path of an entry in the image. It returns "" for a directory or
+// a global header, because such an entry is not a file.
 func destination(h *tar.Header) (string, error) {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader:

@@ -18,11 +18,12 @@ import (
 //go:embed compile.py
 var compileProgram []byte
 
-// The type "compiled" holds the compiled .pyc files of a package, by path.
+// The type "compiled" holds the compiled .pyc files of a package. The files are stored by
+// path.
 type compiled struct {
 	files map[string]tree.Entry
-	// spool is the temporary file that contains the content of files. If there are
-	// no files, spool may be nil.
+	// spool is the temporary file that holds the content of the compiled files. If there
+	// are no files, spool may be nil.
 	spool *os.File
 }
 
@@ -33,9 +34,9 @@ func (c *compiled) close() {
 	}
 }
 
-// compile compiles the Python sources of a package in a sandbox that contains no other
-// package. If a hostile package attacks the compiler, it can change only the compiled
-// files of this package. After a time-out, the method returns the files that are
+// compile compiles the Python sources of a package. It uses a sandbox that contains no
+// other package. If a hostile package attacks the compiler, it can change only the
+// compiled files of this package. After a time-out, compile returns the files that are
 // complete.
 func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, c *imagestore.Contents) (*compiled, error) {
 	sources := sourcesOf(c)
@@ -53,9 +54,9 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	job.Args = []string{pyth.PythonRuntime.LayerPath()}
 	job.Layers = job.Layers.With(pyth.PythonRuntime, layer)
 	job.Timeout = r.config.CompileTimeout
-	// Compiled code is about as large as its source. Limit the output to four times
-	// the size of the package, plus 1 MiB, so that a hostile package cannot fill the
-	// disk.
+	// Compiled code is about as large as its source. Limit the output to four times the
+	// size of the package, plus 1 MiB. Without this limit, a hostile package could fill
+	// the disk.
 	job.Limits.OutputBytes = min(c.Room, 4*c.Size+1<<20)
 	outcome, err := pyth.Dispatch(ctx, r.config.Runner.Dispatcher, job, &stdoutWriter{to: spool})
 	if err == nil && outcome.Status == pyth.StatusCanceled {
@@ -84,10 +85,10 @@ func sourcesOf(c *imagestore.Contents) map[string]bool {
 	return sources
 }
 
-// readCompiled parses the output of compile.py and returns the compiled files. The
-// output may be hostile, so readCompiled accepts only one file for each source. All
-// files together may have at most as many bytes as the parameter "room" allows.
-// readCompiled stops at the first invalid part.
+// readCompiled parses the output of compile.py and returns the compiled files. The output
+// may be hostile. So readCompiled accepts only one file for each source. The parameter
+// "room" is the maximum size of all files together, in bytes. readCompiled stops at the
+// first invalid part.
 func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (map[string]tree.Entry, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err

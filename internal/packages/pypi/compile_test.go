@@ -7,7 +7,7 @@ import (
 )
 
 // FuzzReadCompiled reads arbitrary output of a sandbox. The result may contain only
-// compiled files of the package's sources.
+// compiled files that belong to sources of the package.
 func FuzzReadCompiled(f *testing.F) {
 	part := func(b []byte, s string) []byte { return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
 	f.Add(part(part(nil, "a.py"), "code"))

@@ -40,7 +40,7 @@ func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.Pin
 	if len(compiled.files) == 0 {
 		return nil
 	}
-	// Write the image again, with the compiled files.
+	// Write the image again. The new image also contains the compiled files.
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ import (
 
 const (
 	simpleJSON = "application/vnd.pypi.simple.v1+json"
-	// acceptSimple is the Accept header for index pages. It lists the formats of PEP
-	// 691, the preferred one first.
+	// acceptSimple is the Accept header for index pages. It lists the formats of PEP 691.
+	// The preferred format is the first in the list.
 	acceptSimple = simpleJSON + ", application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 )
 
@@ -33,21 +33,22 @@ type wheelFile struct {
 	filename, project, version string
 
 	url *url.URL
-	// hash is the hash of the wheel in the format of Subresource Integrity (SRI), or ""
-	// if the index does not give one.
+	// The field "hash" is the hash of the wheel in the format of Subresource Integrity
+	// (SRI). It is "" if the index page contains no hash.
 	hash string
-	// metadata is the SRI hash of the METADATA file, or "" if the index does not
-	// give one.
+	// The field "metadata" is the SRI hash of the METADATA file. It is "" if the index
+	// page contains no such hash.
 	metadata string
-	// hasMetadata is true if the index serves the wheel's METADATA as a separate file.
+	// hasMetadata is true if the index serves the METADATA file of the wheel as a
+	// separate file.
 	hasMetadata    bool
 	requiresPython string
 	yanked         any
 }
 
-// parsePage returns the wheels of a project on an index page (PEP 691, PEP 503). It
-// skips other files, such as source archives. The parameter "media" is the media type
-// of the page, and "at" is the page's URL.
+// parsePage returns the wheels of a project on an index page (PEP 691, PEP 503). It skips
+// all other files, such as source archives. The parameter "media" is the media type of
+// the page. The parameter "at" is the URL of the page.
 func parsePage(from *index.Client, project string, body []byte, media string, at *url.URL) ([]*wheelFile, error) {
 	kind, _, err := mime.ParseMediaType(media)
 	if err != nil && media != "" {
@@ -79,8 +80,7 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 		if parts == nil || len(f.filename) > 255 || normalize(parts[1]) != project {
 			continue
 		}
-		// In the file name of a wheel, underscores replace the hyphens of the
-		// version.
+		// In the file name of a wheel, underscores replace the hyphens in the version.
 		if f.version = strings.ReplaceAll(parts[2], "_", "-"); versionPattern.MatchString(f.version) {
 			files = append(files, f)
 		}
@@ -88,7 +88,8 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 	return files, nil
 }
 
-// anchor is a link on an index page to a file, with the attributes of the link.
+// anchor is a link on an index page. It leads to a file. anchor also contains the
+// attributes of the link.
 type anchor struct {
 	href, hash, metadata string
 	hasMetadata          bool
@@ -96,15 +97,15 @@ type anchor struct {
 	yanked               any
 }
 
-// fragmentHash returns the hash in the fragment of a link (PEP 503) in SRI form, or
-// "" if there is none.
+// fragmentHash returns the hash in the fragment of a link (PEP 503) in SRI form. It
+// returns "" if the fragment contains no hash.
 func fragmentHash(fragment string) string {
 	algorithm, digits, _ := strings.Cut(fragment, "=")
 	return imagestore.SRIFromHex(algorithm, digits)
 }
 
-// hashOfMap returns one of the hashes in SRI form, SHA-256 if possible. It returns
-// "" if no hash has a known algorithm.
+// hashOfMap returns one of the hashes in SRI form. It prefers SHA-256. It returns "" if
+// no hash has a known algorithm.
 func hashOfMap(hashes map[string]string) string {
 	for _, algorithm := range []string{"sha256", "sha512", "sha384"} {
 		if h := imagestore.SRIFromHex(algorithm, hashes[algorithm]); h != "" {

@@ -55,8 +55,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 }
 
-// find returns the wheel for a URL from a page that the method "rewritten" has
-// returned, or nil if there is none.
+// find returns the wheel for a URL. The URL comes from a page that the method "rewritten"
+// has returned. If there is no such wheel, find returns nil.
 func (x *pages) find(address string) *wheelFile {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != gateway.Host {
@@ -103,8 +103,8 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
 }
 
-// The method "rewritten" returns the page of a project for the sandbox, and appends the
-// wheels of the project to x.files. The URLs on the page contain the indexes of the
+// The method "rewritten" returns the page of a project for the sandbox. It appends the
+// wheels of the project to x.files. The URLs on the page contain the positions of the
 // wheels in x.files.
 func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
@@ -113,8 +113,8 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	for _, f := range files {
 		entry := map[string]any{
 			"filename": f.filename, "url": fmt.Sprintf("http://%s/files/%d/%s", gateway.Host, len(x.files), f.filename),
-			// Pass no hashes: the host verifies them, and pip does not support all
-			// algorithms.
+			// Pass no hashes to pip. The host verifies the hashes, and pip does not
+			// support all algorithms.
 			"hashes": map[string]string{},
 		}
 		x.files = append(x.files, f)
@@ -132,8 +132,8 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	return map[string]any{"meta": map[string]string{"api-version": "1.0"}, "name": project, "files": list}
 }
 
-// metadata sends the METADATA of a wheel. With METADATA, pip can resolve the
-// dependencies without downloading the wheel.
+// metadata sends the METADATA file of a wheel. With this file, pip can resolve the
+// dependencies and does not have to download the wheel.
 func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	if f.hash != "" {
 		if b := x.images.Metadata(f.hash); b != nil {
@@ -168,8 +168,8 @@ func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseW
 	_, _ = w.Write(b)
 }
 
-// wheel sends a wheel. It also stores the wheel, so that the image of the wheel can
-// be made without a second download.
+// wheel sends a wheel. It also stores the wheel, so that the server can make the image of
+// the wheel without a second download.
 func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	path, err := x.download(ctx, f)
 	if err != nil {
@@ -204,8 +204,8 @@ func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	return path, nil
 }
 
-// storeMetadata stores the METADATA of a wheel. It ignores errors: without METADATA
-// in the store, a later request only downloads the wheel again.
+// storeMetadata stores the METADATA of a wheel. It ignores errors. If the store has no
+// METADATA, a later request only downloads the wheel again.
 func (x *pages) storeMetadata(wheel, hash string) {
 	if x.images.HasMetadata(hash) {
 		return

@@ -25,8 +25,8 @@ const maxExtras = 16
 var (
 	// namePattern matches the name of a package or of an extra (PEP 508).
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	// The pattern "separators" matches the characters between the parts of a name. PEP
-	// 503 treats any sequence of these characters as one hyphen.
+	// The pattern "separators" matches the characters between the parts of a name. In PEP
+	// 503, any sequence of these characters is equal to one hyphen.
 	separators = regexp.MustCompile(`[-_.]+`)
 	// versionPattern matches a version (PEP 440, appendix B). It also accepts the
 	// alternative spellings that PEP 440 normalizes, such as v1.0-alpha.
@@ -38,8 +38,8 @@ var (
 	prefixPattern = regexp.MustCompile(`^v?(?:[0-9]{1,20}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*\.\*$`)
 )
 
-// operators returns the comparison operators of PEP 440, the longer ones first. It
-// omits ===, which compares versions as text.
+// operators returns the comparison operators of PEP 440. Longer operators come first. It
+// omits the operator ===, which compares versions as text.
 func operators() []string { return []string{"~=", "==", "!=", "<=", ">=", "<", ">"} }
 
 // normalize returns the name of a package in the normalized form of PEP 503.
@@ -83,9 +83,8 @@ func parse(s string) (resolve.Requirement, error) {
 	return r, nil
 }
 
-// parseExtras parses a list such as [one,two] at the start of s. It returns the
-// extras and the text after the list. If there is no list, it returns all of s as
-// the rest.
+// parseExtras parses a list such as [one,two] at the start of s. It returns the extras
+// and the text after the list. If there is no list, it returns the whole text s.
 func parseExtras(s string) (extras []string, rest string, err error) {
 	if !strings.HasPrefix(s, "[") {
 		return nil, s, nil

@@ -36,8 +36,8 @@ extras = {name: set(item.get("requested_extras", ())) for name, item in packages
 requires = {name: set() for name in packages}
 changed = True
 while changed:
-    # Repeat until nothing changes, because an extra of one package can require
-    # extras of other packages.
+    # Repeat this loop until the result no longer changes, because an extra of one
+    # package can require extras of other packages.
     changed = False
     for name, item in packages.items():
         for text in item["metadata"].get("requires_dist", ()):

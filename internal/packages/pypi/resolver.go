@@ -1,8 +1,8 @@
 // Package pypi resolves Python packages with pip and makes images of their wheels.
 //
 // No code of a package runs on the host or in a sandbox with user data. pip resolves
-// packages in a sandbox, and the host only unpacks wheels. The sources of each
-// package are compiled in a sandbox that contains no other package.
+// packages in a sandbox, and the host only unpacks wheels. To compile the sources of a
+// package, the server uses a sandbox that contains no other package.
 package pypi
 
 import (
@@ -30,7 +30,7 @@ type Config struct {
 	Runner  resolve.Runner
 	Gateway *gateway.Gateway
 	Images  *imagestore.Store
-	// Index is the client of the index. It is nil if no index is configured.
+	// Index is the client of the index. It is nil if the configuration contains no index.
 	Index *index.Client
 	// PythonVersion is the version of the built-in Python, such as "3.14.6".
 	PythonVersion string
@@ -50,15 +50,16 @@ func (*Resolver) Language() pyth.Language { return pyth.Python }
 // Parse parses a package name with optional extras and version constraints.
 func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
 
-// Normalize returns the name in the form that lockfiles contain (PEP 503).
+// Normalize returns the name in the normalized form of PEP 503. Lockfiles contain names
+// in this form.
 func (*Resolver) Normalize(name string) string { return normalize(name) }
 
-// Importable returns true, because a Python lockfile has only one version of each
-// package, which all programs can import.
+// Importable always returns true. A Python lockfile has only one version of each package,
+// and all programs can import this version.
 func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
 
-// ImageKey returns the key of the package's image. The key depends on the archive
-// and on the version of Python, which affects the compiled files.
+// ImageKey returns the key of the package's image. The key depends on the archive and on
+// the version of Python. The version of Python affects the compiled files.
 func (r *Resolver) ImageKey(p *pyth.PinnedPackage) string {
 	return imagestore.ImageKey(r.config.PythonVersion, p.Hash)
 }
@@ -99,9 +100,9 @@ type resolved struct {
 	Requires []string `json:"requires"`
 }
 
-// candidates converts the result of resolve.py into candidates. The result comes
-// from the sandbox and may be hostile. So only wheels on pages that pip requested
-// are accepted.
+// candidates converts the result of resolve.py into candidates. The result comes from the
+// sandbox and may be hostile. So candidates accepts only wheels on pages that pip
+// requested.
 func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Candidate, error) {
 	var all []resolved
 	if json.Unmarshal(result, &all) != nil {
@@ -116,8 +117,8 @@ func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Ca
 		}
 		names[wheel.project] = true
 		if wheel.hash == "" {
-			// The index gives no hash. Pin the hash of the archive that the index
-			// serves now.
+			// The index page contains no hash for this wheel. Pin the hash of the archive
+			// that the index serves now.
 			if _, err := pages.download(ctx, wheel); err != nil {
 				return nil, index.Unavailable(err)
 			}
@@ -151,8 +152,8 @@ func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	}
 }
 
-// tag returns the tag in the names of .pyc files. For the version "3.14.6", it is
-// "cpython-314".
+// tag returns the part of the name of a .pyc file that identifies the Python version. For
+// the version "3.14.6", it returns "cpython-314".
 func tag(version string) string {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")

@@ -17,10 +17,10 @@ var (
 	errZip      = errors.New("is not a readable zip file")
 )
 
-// readWheel returns the files that a wheel installs (PEP 427). It checks the paths
-// and types of the files. The zip file also declares sizes and checksums, which are
-// verified later when the files are read. readWheel skips scripts and headers,
-// because sandboxes cannot use them.
+// readWheel returns the files that a wheel installs (PEP 427). It checks the paths and
+// types of the files. The zip file also declares sizes and checksums. The server verifies
+// them later, when it reads the files. readWheel skips scripts and headers, because
+// sandboxes cannot use them.
 func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents, error) {
 	if len(z.File) > imagestore.MaxFiles {
 		return nil, imagestore.ErrTooManyFiles
@@ -32,7 +32,7 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 		if err != nil {
 			return nil, err
 		}
-		// Skip compiled files: the server compiles the sources itself.
+		// Skip compiled files, because the server itself compiles the sources.
 		if name == "" || strings.HasSuffix(name, ".pyc") {
 			continue
 		}
@@ -52,19 +52,19 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 	return c, nil
 }
 
-// wheelReader checks the entries of a wheel, one after the other.
+// wheelReader checks the entries of a wheel in sequence.
 type wheelReader struct {
 	project string
-	// info and data hold NAME-VERSION from the directories NAME-VERSION.dist-info
-	// and NAME-VERSION.data. Each is "" before the first entry of its directory. A
-	// wheel may have only one directory of each kind.
+	// The fields "info" and "data" hold the part NAME-VERSION of the directory names
+	// NAME-VERSION.dist-info and NAME-VERSION.data. Each field is "" before the first
+	// entry of its directory. A wheel may have only one directory of each kind.
 	info, data string
 }
 
-// destination returns the path of an entry in the image, or "" if the entry is not
-// installed.
+// destination returns the path of an entry in the image. It returns "" if the server does
+// not install the entry.
 func (w *wheelReader) destination(f *zip.File) (string, error) {
-	// Skip entries for directories, because files create their parent directories.
+	// Skip entries for directories, because each file creates its parent directories.
 	name, directory := strings.CutSuffix(f.Name, "/")
 	if err := imagestore.CheckPath(name); err != nil {
 		return "", err
@@ -103,8 +103,8 @@ func (w *wheelReader) destination(f *zip.File) (string, error) {
 	return inner, nil
 }
 
-// isDist reports whether the text is the project's name, a hyphen and a version. It
-// does not check the version.
+// isDist reports whether the text consists of the project's name, a hyphen and a version.
+// It does not check the version.
 func isDist(dist, project string) bool {
 	name, _, ok := strings.Cut(dist, "-")
 	return ok && normalize(name) == project

@@ -77,7 +77,8 @@ func TestReadWheelReturnsInstalledPaths(t *testing.T) {
 	}
 }
 
-// strangeWheels returns the entries of invalid wheels, by the name of the fault.
+// strangeWheels returns the entries of invalid wheels. The keys of the map are the names
+// of the faults.
 func strangeWheels() map[string][]file {
 	return map[string][]file{
 		"path outside the directory":          {{name: "../x"}},

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// maxLines is the maximum number of output lines that an error quotes, counted
-	// from the end of the output.
+	// maxLines is the maximum number of output lines that an error quotes. The error
+	// quotes the last lines of the output.
 	maxLines     = 20
 	maxLineBytes = 500
 	// maxProgress is the maximum number of output lines to report as progress.
 	maxProgress = 2000
 )
 
-// output receives the events of a resolver's job. It splits the output into lines.
-// It truncates each line, removes facts about the server, and reports the line as
-// progress. It keeps the last lines and the output files.
+// output receives the events of a resolver's job. It splits the output into lines. It
+// truncates each line, removes facts about the server, and reports the line as progress.
+// It also keeps the last lines and the output files.
 type output struct {
 	progress pyth.PackageProgress
 	line     []byte
@@ -48,7 +48,7 @@ func (o *output) Output(_ pyth.Stream, b []byte) error {
 	return o.err
 }
 
-// endLine reports the current line as progress and begins the next one.
+// endLine reports the current line as progress and starts a new line.
 func (o *output) endLine() {
 	line := strings.Map(func(r rune) rune {
 		if !printable.Rune(r) {

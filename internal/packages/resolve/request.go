@@ -1,8 +1,8 @@
 // Package resolve runs package managers in sandboxes to find compatible versions.
 //
 // The sandbox contains no user data and can reach only the index. The output and the
-// results of the sandbox may be hostile. So the output is truncated and cleaned, and
-// results can contain only archives that the index offered.
+// results of the sandbox may be hostile. So the package truncates the output and removes
+// unsafe parts. Results can contain only archives that the index offered.
 package resolve
 
 import (
@@ -14,15 +14,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPages is the maximum number of index pages that one job of a resolver may
-// request.
+// MaxPages is the maximum number of index pages that one job may request.
 const MaxPages = 2000
 
 // maxRequirement is the maximum length of a requirement in bytes.
 const maxRequirement = 512
 
-// Errors about a requirement. They are messages for the user about the request's
-// field that contains the requirement.
+// Errors about a requirement. The user sees them as messages about the field that
+// contains the requirement.
 var (
 	ErrURL = errors.New("must be the name of a package in the index: URLs, paths and options are not supported")
 
@@ -44,9 +43,9 @@ type Requirement struct {
 	Text string
 }
 
-// CheckText returns an error if a text must not be passed to a package manager. The
-// text must not be too long, begin or end with a space, or contain characters other
-// than printable ASCII.
+// CheckText returns an error if a text must not be passed to a package manager. The text
+// must not be too long. It must not begin or end with a space. It may contain only
+// printable ASCII characters.
 func CheckText(s string) error {
 	switch {
 	case len(s) > maxRequirement:
@@ -59,30 +58,31 @@ func CheckText(s string) error {
 
 // Request is the input of a resolver.
 type Request struct {
-	// Direct contains the user's requirements, one for each name.
+	// Direct contains the user's requirements, at most one for each package name.
 	Direct []Requirement
-	// Keep contains the installed packages whose versions should not change. It may be
-	// nil.
+	// Keep contains the installed packages whose versions should not change. The field
+	// may be nil.
 	Keep []*pyth.PinnedPackage
 }
 
 // Archive downloads the archive of a package if necessary, and returns its path.
 type Archive func(context.Context) (path string, err error)
 
-// Candidate is a package that a resolver chose. Its size is unknown until the server
-// makes its image.
+// Candidate is a package that a resolver chose. Its size is unknown until the server has
+// made its image.
 type Candidate struct {
 	pyth.PinnedPackage
 	Archive Archive
 }
 
-// ErrResult reports an invalid result of a resolver's sandbox. For example, the result
-// contains a package that the index does not have, or the result lacks a required
-// package.
+// ErrResult reports that the sandbox of a resolver returned an invalid result. For
+// example, the result contains a package that the index does not have, or it lacks a
+// required package.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
-// InvalidArchive returns the error for users when an archive cannot be installed. In
-// the message, the text of the parameter "cause" follows the words "its archive".
+// InvalidArchive returns the error that users see when the server cannot install an
+// archive. In the message, the text of the parameter "cause" follows the words "its
+// archive".
 func InvalidArchive(name, version string, cause error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnsatisfiable,

@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// Limits of a resolver's job. Sizes are in bytes.
+// Limits of a resolver's job. All sizes are in bytes.
 const (
 	jobDisk      = 1 << 30
 	jobOutput    = 1 << 20
@@ -30,7 +30,7 @@ type Runner struct {
 }
 
 // Job returns a job that runs the program in a new sandbox. The job counts towards the
-// limits of the user, but contains none of the user's data.
+// limits of the user, but it contains no data of the user.
 func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID:        pyth.ExecutionID(uuid.NewString()),
@@ -44,10 +44,10 @@ func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *p
 	}
 }
 
-// Resolve runs a job that can reach the index through the route. It returns the
-// content of the output file whose path is the parameter "result". If the program
-// fails, the error has CodeUnsatisfiable and quotes the last lines of the program's
-// output.
+// Resolve runs a job that can reach the index through the route. The parameter "result"
+// is the path of an output file, and Resolve returns the content of this file. If the
+// program fails, the error has CodeUnsatisfiable and quotes the last lines of the
+// program's output.
 func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route, result string, progress pyth.PackageProgress) ([]byte, error) {
 	job.Network = pyth.Network{Gateway: route.ID()}
 	job.OutputFiles = []string{result}

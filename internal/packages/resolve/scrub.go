@@ -7,8 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 )
 
-// Patterns for parts of the output of pip and npm that the user must not or need not
-// see.
+// Patterns for parts of the output of pip and npm. The user must not see these parts, or
+// does not need them.
 var (
 	// indexURL matches a URL of the gateway.
 	indexURL = regexp.MustCompile(`\b[a-z+]+://(?:[^\s/@]*@)?` + regexp.QuoteMeta(gateway.Host) + `(?::\d+)?(/[^\s'"<>()]*)?`)
@@ -17,12 +17,12 @@ var (
 	address  = regexp.MustCompile(`\b(?:` + regexp.QuoteMeta(gateway.Host) + `|localhost|127\.\d+\.\d+\.\d+|10\.\d+\.\d+\.\d+)(?::\d+)?`)
 	// The pattern "directory" matches a path in the sandbox.
 	directory = regexp.MustCompile(`(^|[\s'"(=:])(?:/(?:home|opt|work|root|tmp|usr|var|etc|node_modules|pyth-on|run|proc|dev)(?:/[^\s'"():,]*)?)`)
-	// The pattern "irrelevant" matches lines that say nothing about the packages.
+	// The pattern "irrelevant" matches lines that contain no facts about the packages.
 	irrelevant = regexp.MustCompile(`^(?:Looking in indexes:|npm error A complete log of this run|npm error (?:path|cwd|Log files)\b|WARNING: (?:The directory|Location) )`)
 )
 
 // scrub replaces URLs, addresses and directories in an output line of a resolver. It
-// keeps the names of packages. It returns "" for a line that says nothing about the
+// keeps the names of packages. It returns "" for a line that contains no facts about the
 // packages.
 func scrub(line string) string {
 	if irrelevant.MatchString(line) {

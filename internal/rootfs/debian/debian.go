@@ -1,9 +1,9 @@
 // Package debian makes root file systems from Debian packages. It uses the programs apt
 // and dpkg-deb of this machine, and does not have to run as root.
 //
-// apt verifies each package by the signature of its archive. No program and no
-// maintainer script of a package runs. The packages that are installed on this
-// machine are neither used nor changed. The same Debian packages always give the same
+// apt verifies each package with the signature of its archive. No program and no
+// maintainer script of a package runs. This package does not use or change the packages
+// that are installed on this machine. The same Debian packages always give the same
 // bytes.
 package debian
 
@@ -25,32 +25,30 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Options configure Build.
+// Options configures Build.
 type Options struct {
 	// Packages contains packages in the syntax of apt-get, for example python3 or
 	// python3-numpy=1:1.24.2-1.
 	Packages []string
-	// Exclude contains patterns for package names, in the syntax of
-	// path/filepath.Match. Matching packages are left out, even if other packages
-	// depend on them.
+	// Exclude contains patterns for package names, in the syntax of path/filepath.Match.
+	// Build omits matching packages, even if other packages depend on them.
 	Exclude []string
-	// Suite is the release, such as "trixie". Mirror is the URL of the archive.
-	// If both are "", Build uses the archives that are configured on this
-	// machine.
+	// Suite is the release, such as "trixie". Mirror is the URL of the archive. If both
+	// are "", Build uses the archives in the apt configuration of this machine.
 	Suite, Mirror string
-	// Dir is a directory for temporary files: the packages and their unpacked
+	// Dir is a directory for temporary files. These are the packages and their unpacked
 	// content.
 	Dir string
-	// Progress is called with the name of a step and the number of its completed and
-	// total parts.
+	// Build calls Progress with the name of a step and the numbers of completed parts and
+	// of all parts.
 	Progress func(step string, done, total int)
 }
 
-// keyring is the path of the keys for Debian's archive.
+// keyring is the path of the file with the public keys for Debian's archive.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// basePackages returns the packages of a shell and common tools, which most
-// programs expect.
+// basePackages returns the packages of a shell and of common tools. Most programs expect
+// these tools.
 func basePackages() []string {
 	return []string{"base-files", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"}
 }
@@ -97,7 +95,7 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	if err := applyPostinst(files); err != nil {
 		return nil, err
 	}
-	// The time is constant, so that the same packages give the same bytes.
+	// The time is constant, because the same packages must always give the same bytes.
 	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	const mib = 1 << 20
 	return packages, files.WriteTar(ctx, w, at, func(done, total int64) {
@@ -105,15 +103,15 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	})
 }
 
-// The type "apt" runs apt-get with separate state directories, in which no package is
-// installed.
+// The type "apt" runs apt-get with separate state directories. In these directories, no
+// package is installed.
 type apt struct {
 	Options
 	dir string
 }
 
-// download downloads the packages, including those that they depend on. It
-// returns the paths of the package files, sorted by name.
+// download downloads the packages and all packages on which they depend. It returns the
+// paths of the package files, sorted by name.
 func (a *apt) download(ctx context.Context) ([]string, error) {
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "log", "etc"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
@@ -179,9 +177,9 @@ func (a *apt) writeSources(ctx context.Context) error {
 	return os.WriteFile(a.sources(), b.Bytes(), 0o644)
 }
 
-// configuredArchives returns the URLs of Debian's archive and of its security
-// updates, as configured for apt on this machine. security is "" if no security
-// updates are configured.
+// configuredArchives returns the URLs of Debian's archive and of its security updates. It
+// reads the URLs from the apt configuration of this machine. The result "security" is ""
+// if the configuration contains no security updates.
 func configuredArchives(ctx context.Context) (mirror, security string, err error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages").Output()
 	if err != nil {
@@ -203,21 +201,22 @@ func configuredArchives(ctx context.Context) (mirror, security string, err error
 
 func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }
 
-// run executes apt-get and reports its progress under the given name. The options
-// (apt.conf(5)) select the separate state directories.
+// run executes apt-get and reports its progress. The reports contain the given name. The
+// options (apt.conf(5)) select the separate state directories.
 func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	options := []string{
 		"Dir::State=" + filepath.Join(a.dir, "state"),
 		"Dir::State::status=" + filepath.Join(a.dir, "status"),
 		"Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"Dir::Log=" + filepath.Join(a.dir, "log"),
-		// Do not switch to the user of apt's own sandbox, who could not write to
-		// the directories.
+		// Do not let apt change to its own unprivileged user, because this user could not
+		// write to the directories.
 		"APT::Sandbox::User=",
 		"APT::Architecture=amd64",
 		"APT::Architectures=amd64",
 		"APT::Update::Error-Mode=any",
-		// Disable hooks, which are meant for changes of this machine's packages.
+		// Disable hooks, because they are for changes of the packages that are installed
+		// on this machine.
 		"APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "DPkg::Pre-Install-Pkgs=",
 		"Acquire::Languages=none",
 		"APT::Status-Fd=3",
@@ -299,7 +298,7 @@ func name(deb string) string {
 	return name
 }
 
-// unpack adds the files of a package.
+// The method "unpack" adds the files of a package to the root file system.
 func unpack(ctx context.Context, files *tree.Tree, deb string) error {
 	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
 	var messages bytes.Buffer

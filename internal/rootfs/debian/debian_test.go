@@ -15,8 +15,8 @@ import (
 
 func quiet(string, int, int) {}
 
-// The function "unsigned" creates a Debian archive that contains one package and has no
-// signature. It returns the archive's path.
+// The function "unsigned" creates a Debian archive without a signature. The archive
+// contains one package. The function returns the archive's path.
 func unsigned(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

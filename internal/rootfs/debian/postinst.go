@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addSkeleton adds the directories and links that must exist before the first package
-// is unpacked. Since Debian 12, /bin and some other directories are links (UsrMerge).
-// Packages are unpacked through these links.
+// addSkeleton adds the directories and links that must exist before the first package is
+// unpacked. Since Debian 12, /bin and some other directories are links (UsrMerge). Files
+// of packages are written through these links.
 func addSkeleton(t *tree.Tree) error {
 	var all error
 	for at, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
@@ -20,8 +20,8 @@ func addSkeleton(t *tree.Tree) error {
 	return all
 }
 
-// applyPostinst makes the changes that the postinst scripts of the packages would make,
-// as far as programs need these changes. The scripts themselves do not run.
+// applyPostinst makes the changes of the packages' postinst scripts, but only the changes
+// that programs need. The scripts themselves do not run.
 func applyPostinst(t *tree.Tree) error {
 	for _, step := range []func(*tree.Tree) error{linkAlternatives, linkShell, addAccounts, removeDocuments} {
 		if err := step(t); err != nil {
@@ -31,9 +31,9 @@ func applyPostinst(t *tree.Tree) error {
 	return nil
 }
 
-// linkAlternatives adds links for libraries and commands that several packages
-// provide (update-alternatives(1)). If several libraries exist, the link leads to
-// the fastest one.
+// linkAlternatives adds links for libraries and commands that several packages provide
+// (update-alternatives(1)). If several libraries exist, the link leads to the fastest
+// library.
 func linkAlternatives(t *tree.Tree) error {
 	const libraries = "usr/lib/x86_64-linux-gnu"
 	for _, name := range []string{"libblas.so.3", "liblapack.so.3", "libopenblas.so.0"} {
@@ -51,8 +51,8 @@ func linkAlternatives(t *tree.Tree) error {
 	return nil
 }
 
-// link creates a link to a file in the same directory, if the file exists and no other
-// file has the name of the link.
+// link creates a link to a file in the same directory. It does this only if the file
+// exists and no other file has the name of the link.
 func link(t *tree.Tree, at, target string) error {
 	if _, err := t.Stat(path.Join(path.Dir(at), target)); err != nil {
 		return nil
@@ -63,13 +63,13 @@ func link(t *tree.Tree, at, target string) error {
 	return t.Link(at, target)
 }
 
-// linkShell adds the link /bin/sh. Older dash packages create it only in their
-// postinst script.
+// linkShell adds the link /bin/sh. Older versions of the package dash create this link
+// only in their postinst script.
 func linkShell(t *tree.Tree) error {
 	return errors.Join(link(t, "usr/bin/sh", "dash"), link(t, "usr/bin/sh", "bash"))
 }
 
-// addAccounts adds the accounts of a minimal system.
+// addAccounts adds the user accounts of a minimal system.
 func addAccounts(t *tree.Tree) error {
 	for name, text := range map[string]string{
 		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -82,7 +82,7 @@ func addAccounts(t *tree.Tree) error {
 	return nil
 }
 
-// removeDocuments removes documentation, since programs do not need it. It keeps
+// removeDocuments removes documentation, because programs do not need it. It keeps
 // licenses.
 func removeDocuments(t *tree.Tree) error {
 	var unread []string

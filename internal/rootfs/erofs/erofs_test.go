@@ -76,8 +76,8 @@ func write(additions []addition) ([]byte, error) {
 	return image.Bytes(), err
 }
 
-// The function "expect" returns what a reader must return for a tree with these
-// entries.
+// The function "expect" returns the records that a reader must return for a tree with
+// these entries.
 func expect(additions []addition) listing {
 	base := record{Nlink: 1, Mtime: uint64(epoch.Unix())}
 	directory := func(mode fs.FileMode) record {
@@ -165,8 +165,8 @@ func TestWriteIsReadable(t *testing.T) {
 		"entries that take many blocks":        many(5000, 20),
 		"entries with the longest names":       many(100, 255),
 		"entries whose last block is one name": many(16*15-1, 255),
-		// Each entry takes 12 bytes plus the length of its name. The entries "." and
-		// ".." take 27 bytes together. The sum is exactly 4096 bytes.
+		// Each entry takes 12 bytes plus the length of its name. The entries "." and ".."
+		// together take 27 bytes. The sum of all entries is exactly 4096 bytes.
 		"entries that fill a block to its end":      append(many(15, 255), file("many/"+strings.Repeat("x", 52), 0o644, "")),
 		"entries that take one byte more":           append(many(15, 255), file("many/"+strings.Repeat("x", 53), 0o644, "")),
 		"deeply nested directories":                 {file(strings.Repeat("d/", 200)+"f", 0o644, "deep")},
@@ -231,7 +231,7 @@ func TestWriteIsReadableForAnyTree(t *testing.T) {
 				r.Fatalf("%s reads otherwise (-want +got):\n%s", reader, diff)
 			}
 		}
-		// The order in which entries are added must not matter.
+		// The image must not depend on the order in which the test adds the entries.
 		shuffled := rapid.Permutation(additions).Draw(r, "order")
 		if again, err := write(shuffled); err != nil || !bytes.Equal(image, again) {
 			r.Fatalf("the same tree gives other bytes, error %v", err)
@@ -324,9 +324,9 @@ func TestWriteChecksumsTheSuperblock(t *testing.T) {
 	}
 }
 
-// TestWriteKeepsTheBytes fails if the bytes of an image change. If the change is
-// intended, update the hash here, and the constant recipe in the packages rootfs
-// and imagestore.
+// TestWriteKeepsTheBytes fails if the bytes of an image change. If you change the bytes
+// intentionally, update the hash here. Also update the constant "recipe" in the packages
+// rootfs and imagestore.
 func TestWriteKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	image, err := write(append(many(500, 20),
@@ -342,8 +342,8 @@ func TestWriteKeepsTheBytes(t *testing.T) {
 	}
 }
 
-// TestWriteLeavesTheTreeUnchanged checks that a second image of the same tree is
-// equal.
+// TestWriteLeavesTheTreeUnchanged checks that a second image of the same tree is equal to
+// the first image.
 func TestWriteLeavesTheTreeUnchanged(t *testing.T) {
 	t.Parallel()
 	files, err := treeOf([]addition{file("d/a", 0o644, "a"), link("l", "d")})

@@ -19,8 +19,8 @@ const (
 	blockBits = 12
 	blockSize = 1 << blockBits
 
-	// slotBits is the binary logarithm of the slot size, 32 bytes. An inode's
-	// number is its offset in slots.
+	// slotBits is the binary logarithm of the slot size. A slot has 32 bytes. The number
+	// of an inode is its offset, counted in slots.
 	slotBits  = 5
 	inodeSize = 1 << slotBits
 
@@ -59,8 +59,8 @@ func fileType(mode fs.FileMode) uint8 {
 	}
 }
 
-// putSuper writes the superblock into the first block of the image. The rest of the
-// block must already be written, because the checksum covers the whole block.
+// putSuper writes the superblock into the first block of the image. The caller must first
+// write the rest of the block, because the checksum covers the whole block.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian
@@ -69,10 +69,10 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	b[12] = blockBits
 	le.PutUint16(b[14:], uint16(root))
 	le.PutUint64(b[16:], uint64(inodes))
-	// Compact inodes have no time. The time of the superblock applies to all entries.
+	// Compact inodes have no time. So the time in the superblock applies to all entries.
 	le.PutUint64(b[24:], uint64(modTime.Unix()))
 	le.PutUint32(b[36:], uint32(blocks))
-	// These fields stay zero: extension slots, nanoseconds, start of the inodes
+	// The following fields stay zero: extension slots, nanoseconds, start of the inodes
 	// (the first block), extended attributes, UUID, name, features, devices.
 
 	// Package crc32 inverts the bits of its result, but the checksum of EROFS is not
@@ -80,7 +80,7 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	le.PutUint32(b[4:], ^crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// putInode writes a compact inode that belongs to root and has plain data blocks.
+// putInode writes a compact inode. The inode belongs to root and has plain data blocks.
 func putInode(b []byte, n *inode, number, links int) {
 	le := binary.LittleEndian
 	le.PutUint16(b[4:], statMode(n.Mode))
@@ -88,11 +88,12 @@ func putInode(b []byte, n *inode, number, links int) {
 	le.PutUint32(b[8:], n.size)
 	le.PutUint32(b[16:], n.block)
 	le.PutUint32(b[20:], uint32(number))
-	// These fields stay zero: format (compact, plain), extended
-	// attributes, user, group.
+	// The following fields stay zero: format (compact, plain), extended attributes, user,
+	// group.
 }
 
-// putDirent writes a directory entry. The name is at nameOffset in the block.
+// putDirent writes a directory entry. The parameter nameOffset is the offset of the name
+// in the block.
 func putDirent(b []byte, n *inode, nameOffset int) {
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], n.nid)

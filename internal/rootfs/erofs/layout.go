@@ -13,24 +13,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// maxSubdirs is the maximum number of directories in one directory. A compact
-// inode has 16 bits for the number of links, and every directory has two links
-// even without subdirectories.
+// maxSubdirs is the maximum number of directories in one directory. A compact inode has
+// 16 bits for the number of links. Each subdirectory adds one link, and every directory
+// has two links even without subdirectories.
 const maxSubdirs = math.MaxUint16 - 2
 
 // layout holds the positions of all parts of an image. The superblock and the
 // inodes come first. The data of directories, links and files follows.
 type layout struct {
-	// inodes contains the root and all entries. Parents come first, and entries of a
-	// directory are sorted by name.
+	// The field "inodes" contains the root and all entries. Parents come before their
+	// children, and the entries of a directory are sorted by name.
 	inodes []*inode
-	// The field "data" lists the inodes that have content, in the order of the
+	// The field "data" lists the inodes that have content. The order is the order of the
 	// content in the image.
 	data   []*inode
 	blocks int64
 }
 
-// inode is an entry of the tree with its position in the image.
+// inode is an entry of the tree. It also contains the position of the entry in the image.
 type inode struct {
 	tree.Entry
 	name     string
@@ -40,7 +40,7 @@ type inode struct {
 	nid   uint64
 	block uint32
 	size  uint32
-	// data is the content of a directory or a link.
+	// The field "data" is the content of a directory or a link.
 	data []byte
 }
 
@@ -85,11 +85,11 @@ func (l *layout) collect(files *tree.Tree) error {
 	root := &inode{Entry: e}
 	root.parent = root
 	l.inodes = append(l.inodes, root)
-	// dirs contains the directories on the path of the current entry.
+	// The variable "dirs" contains the directories on the path of the current entry.
 	dirs := []*inode{root}
 	return files.Walk(func(at string, e tree.Entry) error {
 		depth := strings.Count(at, "/")
-		// Clone the name: a substring would keep the whole path in memory.
+		// Clone the name, because a substring would keep the whole path in memory.
 		n := &inode{Entry: e, name: strings.Clone(path.Base(at)), parent: dirs[depth]}
 		n.parent.children = append(n.parent.children, n)
 		l.inodes = append(l.inodes, n)
@@ -136,8 +136,8 @@ type dirent struct {
 	to   *inode
 }
 
-// dirents returns the encoded entries of a directory, sorted by name. A block
-// contains first its entries and then their names.
+// dirents returns the encoded entries of a directory, sorted by name. In each block, the
+// entries come first and their names come after them.
 func (n *inode) dirents() []byte {
 	entries := make([]dirent, 0, len(n.children)+2)
 	entries = append(entries, dirent{".", n}, dirent{"..", n.parent})
@@ -165,12 +165,13 @@ func (n *inode) dirents() []byte {
 	return data
 }
 
-// headSize returns the size in bytes of the superblock and the inodes, rounded up
-// to whole blocks.
+// headSize returns the size of the superblock and the inodes in bytes. The size is
+// rounded up to whole blocks.
 func (l *layout) headSize() int64 {
 	size := superOffset + superSize + int64(len(l.inodes))*inodeSize
 	return (size + blockSize - 1) &^ (blockSize - 1)
 }
 
-// blocks returns the number of blocks that data of the given size in bytes takes.
+// blocks returns the number of blocks that data of the given size needs. The size is in
+// bytes.
 func blocks(size uint32) int64 { return (int64(size) + blockSize - 1) >> blockBits }

@@ -14,7 +14,7 @@ import (
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 )
 
-// record contains what a reader has returned for one entry.
+// record contains the data that a reader has returned for one entry.
 type record struct {
 	// Mode is st_mode of stat(2): the type and the permissions.
 	Mode   uint32
@@ -76,8 +76,8 @@ func readWithGVisor(t *testing.T, image []byte) listing {
 		switch {
 		case inode.IsRegular():
 			r.Size = inode.Size()
-			// gVisor maps the data into the memory of programs, so it must start
-			// at a page boundary.
+			// gVisor maps the data into the memory of programs. So the data must start at
+			// a page boundary.
 			offset, err := inode.DataOffset()
 			if err != nil {
 				t.Fatalf("%s: %v", at, err)

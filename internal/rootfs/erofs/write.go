@@ -10,11 +10,12 @@ import (
 )
 
 // Write writes an image of the tree to w. All entries get the time modTime, in whole
-// seconds. progress, if not nil, is called after each part with the written and total
-// bytes.
+// seconds. If the function "progress" is not nil, Write calls it after each part with the
+// numbers of written bytes and of all bytes.
 //
-// Write opens each file once, when it writes the content. It returns the first error
-// of w, of a file's content, or of ctx. After an error the image is unusable.
+// Write opens each file only once, when it writes the content of the file. It returns the
+// first error of w, of a file's content, or of ctx. After an error, the image is
+// unusable.
 func Write(ctx context.Context, w io.Writer, files *tree.Tree, modTime time.Time, progress func(written, total int64)) error {
 	l, err := layoutOf(files)
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// minMajor is the lowest major version of Node that can run the hook: Pyth-On's code in
-// the interpreter, which waits for jobs.
+// minMajor is the lowest major version of Node that can run the hook. The hook is
+// Pyth-On's code in the interpreter, which waits for jobs.
 const minMajor = 24
 
 // Custom checks the operator's Node binary at path. It returns an error if the
 // binary cannot run in a sandbox.
 func Custom(ctx context.Context, path string) (*Binary, error) { return custom(ctx, path, []string{}) }
 
-// The function "custom" implements Custom. It runs the binary with the environment
-// variables in environ, to get the version of the binary.
+// The function "custom" implements Custom. To get the version of the binary, it runs the
+// binary with the environment variables in "environ".
 func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
-	// Only the file of the binary is copied to the image. So resolve links, and refuse
-	// scripts that start another program.
+	// The image gets a copy of only the binary file. So resolve links, and refuse scripts
+	// that start another program.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %w", err)

@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// binaryInPackage is the path of the binary in npm's packages of Node.
+// binaryInPackage is the path of the binary in the npm packages that contain Node.
 const binaryInPackage = "package/bin/node"
 
-// stallTimeout is the maximum time without data from the registry. After that, the
-// download ends with an error.
+// stallTimeout is the maximum time for which the registry may send no data. After this
+// time, the download fails.
 const stallTimeout = time.Minute
 
 var (
@@ -52,7 +52,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The default client uses the proxies that the environment configures.
+	// The default HTTP client uses the proxies that environment variables configure.
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", contextCause(ctx, err)
@@ -73,7 +73,8 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// contextCause returns the reason why ctx has ended, or err if ctx has not ended.
+// contextCause returns the reason why ctx has ended. If ctx has not ended, it returns
+// err.
 func contextCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -106,8 +107,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// Read the bytes after the archive, because the hash also covers these bytes. An
-	// error about a wrong hash takes precedence over other errors.
+	// Read the bytes after the end of the archive, because the hash also covers these
+	// bytes. If the hash is wrong, return this error instead of other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}
@@ -165,8 +166,8 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader returns an error if it reads more bytes than the limit. The field
-// "left" is the number of bytes that may still be read.
+// limitedReader is a reader that returns an error if it reads more bytes than the limit.
+// The field "left" is the number of bytes that it may still read.
 type limitedReader struct {
 	r    io.Reader
 	left int64
@@ -180,7 +181,8 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// progressReader reports how much has been read, and restarts the stall timer.
+// progressReader is a reader that reports the number of read bytes. Each read restarts
+// the timer that detects a server without data.
 type progressReader struct {
 	r        io.Reader
 	stalled  *time.Timer

@@ -22,15 +22,15 @@ const (
 	temporaryPrefix = ".node-fetch-"
 )
 
-// Options configure Find and Fetch.
+// Options configures Find and Fetch.
 type Options struct {
 	// Dir is the directory for downloaded binaries.
 	Dir string
-	// Registry is the URL of the npm registry. If it is "", npm's configuration
-	// applies.
+	// Registry is the URL of the npm registry. If it is "", the package uses the registry
+	// in npm's configuration.
 	Registry string
-	// Progress, if not nil, is called with the name of a step and the number of
-	// its completed and total parts.
+	// If Progress is not nil, Fetch calls it with the name of a step and the numbers of
+	// completed parts and of all parts.
 	Progress func(step string, done, total int)
 
 	release release
@@ -55,8 +55,8 @@ func Find(options Options) (*Binary, error) {
 }
 
 // Fetch returns the pinned release in the directory Options.Dir. If this directory does
-// not contain the release, Fetch downloads it. If several processes call Fetch, one of
-// them downloads, and the others wait.
+// not contain the release, Fetch downloads it. If several processes call Fetch at the
+// same time, one process downloads the release, and the others wait.
 func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	s := options.store()
 	if b, err := Find(options); b != nil || err != nil {
@@ -100,8 +100,8 @@ func (s *store) binary(path string) *Binary {
 	return &Binary{Path: path, Version: s.release.version}
 }
 
-// prefix is the first part of the binary's file name. The second part is the checksum
-// of the content, with which the method "find" detects damage.
+// prefix is the first part of the binary's file name. The second part is the checksum of
+// the content. With this checksum, the method "find" detects damage.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
 // find returns the path of the binary. It returns "" if the binary does not
@@ -127,8 +127,8 @@ func (s *store) find() (string, error) {
 
 func (s *store) name(sum uint32) string { return fmt.Sprintf("%s%08x", s.prefix(), sum) }
 
-// removeOthers removes damaged binaries, other releases and unfinished downloads.
-// Images do not need these files, since each image contains a copy of its binary.
+// removeOthers removes damaged binaries, other releases and unfinished downloads. Images
+// do not need these files, because each image contains a copy of its Node binary.
 func (s *store) removeOthers() error {
 	entries, err := os.ReadDir(s.Dir)
 	for _, e := range entries {
@@ -139,7 +139,7 @@ func (s *store) removeOthers() error {
 	return err
 }
 
-// checksum returns the CRC-32C of a file, which detects accidental damage and is
+// checksum returns the CRC-32C of a file. This checksum detects accidental damage and is
 // fast.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)

@@ -25,7 +25,7 @@ type entry struct {
 	name, content, link string
 }
 
-// pack returns a compressed npm package with the entries.
+// pack returns a compressed npm package that contains the given entries.
 func pack(t *testing.T, entries ...entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -232,7 +232,7 @@ func TestFetchLimitsSizes(t *testing.T) {
 			t.Errorf("%d bytes were sent and %d read: %v", l.size, n, err)
 		}
 	}
-	// The size of the unpacked package must also be limited.
+	// The package must also limit the unpacked size of a download.
 	bomb := pack(t, entry{name: "package/filler", content: strings.Repeat("\x00", 1<<20)}, good[1])
 	z, err := gzip.NewReader(bytes.NewReader(bomb))
 	if err != nil {
@@ -272,8 +272,8 @@ func TestFetchRemovesFilesWhenInterrupted(t *testing.T) {
 	}
 }
 
-// npm installs a shell script as the command "npm" for one test. PATH contains no
-// other command. If the parameter "script" is "", PATH contains no command.
+// The function "npm" installs a shell script as the command "npm" for one test. PATH
+// contains no other command. If the parameter "script" is "", PATH contains no command.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -328,7 +328,7 @@ func TestCustomRefusesOldAndOtherPrograms(t *testing.T) {
 	}
 }
 
-// answerVariable is the name of an environment variable. If it is set, the test
+// answerVariable is the name of an environment variable. If the variable is set, the test
 // binary prints its value and runs no tests.
 const answerVariable = "NODEJS_TEST_ANSWER"
 

@@ -14,10 +14,10 @@ import (
 // less than a second.
 const commandTimeout = 20 * time.Second
 
-// ErrNoRegistry means that no npm registry is configured.
+// ErrNoRegistry means that the configuration of npm contains no registry.
 var ErrNoRegistry = errors.New("no npm registry is configured")
 
-// Registry returns the registry that is configured for npm on this machine.
+// Registry returns the registry in the npm configuration of this machine.
 func Registry(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()

@@ -9,7 +9,7 @@ const BinaryBytes = 122 << 20
 // release is a package in an npm registry that contains a Node binary.
 type release struct {
 	name, version string
-	// integrity is the SHA-512 of the package, in base64.
+	// The field "integrity" is the SHA-512 hash of the package, in base64.
 	integrity string
 }
 
@@ -23,8 +23,8 @@ func pinned() release {
 	}
 }
 
-// Limits for the size of downloads in bytes. They are more than twice the sizes
-// of the pinned release.
+// Limits for the size of downloads in bytes. They are more than twice the size of the
+// pinned release.
 const (
 	maxPackage = 128 << 20
 	maxBinary  = 300 << 20

@@ -1,9 +1,9 @@
-// Package oci reads container images from files. It supports files of `docker save`
-// and `podman save`, and OCI image layouts in a tar file. It also supports tar files
-// with a root file system, such as those of `docker export`.
+// Package oci reads container images from files. It supports files of `docker save` and
+// `podman save`, and OCI image layouts in a tar file. It also supports tar files with a
+// root file system, for example files of `docker export`.
 //
-// Blobs of an image are unpacked to a temporary directory, where their digests are
-// their names. The digest of each layer is checked.
+// The package unpacks the blobs of an image to a temporary directory. The file name of a
+// blob is its digest. The package checks the digest of each layer.
 package oci
 
 import (
@@ -32,12 +32,12 @@ type Image struct {
 	dir    string
 }
 
-// layer is a tar archive. The layers of an image are unpacked in order, one over
-// another.
+// layer is a tar archive. The layers of an image are unpacked in order into the same
+// tree.
 type layer struct {
 	open func() (io.ReadCloser, error)
-	// digest is the SHA-256 that the content must have, in hexadecimal. It is ""
-	// if the file contains no digest.
+	// The field "digest" is the SHA-256 hash that the content must have, in hexadecimal.
+	// It is "" if the file contains no digest.
 	digest string
 }
 
@@ -71,9 +71,9 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls the function "use" with the tar archive of each layer, in order.
-// Before each layer, it calls the function "progress" with the number of layers that
-// have been read, and the number of all layers.
+// Layers calls the function "use" with the tar archive of each layer, in order. Before
+// each layer, it calls the function "progress" with the number of layers already read and
+// the number of all layers.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -101,9 +101,9 @@ func (l layer) read(use func(io.Reader) error) error {
 	return nil
 }
 
-// kind returns the format of the file. It searches for the manifest of `docker save`,
-// and for the file oci-layout (OCI image specification, "Image Layout"). A file may
-// contain both. A file that contains neither is a plain root file system.
+// kind returns the format of the file. It searches for the manifest of `docker save`, and
+// for the file oci-layout (OCI image specification, "Image Layout"). A file may contain
+// both of these files. If it contains neither of them, it is a plain root file system.
 func kind(file string) (docker, ociLayout bool, err error) {
 	err = names(file, func(name string, _ io.Reader) error {
 		docker = docker || name == "manifest.json"
@@ -183,7 +183,7 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	if i.dir, err = os.MkdirTemp(dir, ".oci-"); err != nil {
 		return err
 	}
-	// Only files of an image layout are unpacked.
+	// Unpack only files that belong to an image layout.
 	blob := regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
 	err = names(file, func(name string, content io.Reader) error {
 		if !blob.MatchString(name) {
@@ -214,8 +214,8 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	return i.use(image)
 }
 
-// choose returns the image for Linux on x86-64 in an index. Indexes may be
-// nested.
+// choose returns the image for Linux on x86-64 from an index. An index may contain other
+// indexes.
 func choose(index v1.ImageIndex) (v1.Image, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -249,7 +249,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 	return found[0], nil
 }
 
-// The method "use" sets the layers of i to the layers of image.
+// The method "use" sets the layers of i to the layers of the parameter "image".
 func (i *Image) use(image v1.Image) error {
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -262,8 +262,8 @@ func (i *Image) use(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	// These are the digests that the content must have. Layer.DiffID would
-	// compute digests from the content.
+	// These digests come from the image configuration, and the content must match them.
+	// Layer.DiffID would compute digests from the content instead.
 	ids := config.RootFS.DiffIDs
 	if len(ids) != len(layers) {
 		return fmt.Errorf("it has %d layers, but its configuration names %d", len(layers), len(ids))

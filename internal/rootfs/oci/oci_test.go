@@ -36,8 +36,8 @@ func archive(t *testing.T, name string) []byte {
 	return b.Bytes()
 }
 
-// image returns an image for the architecture, with one layer for each name. The
-// layer contains one file with this name.
+// image returns an image for the given architecture. The image has one layer for each
+// name. The layer contains one file with this name.
 func image(t *testing.T, architecture string, names ...string) v1.Image {
 	t.Helper()
 	i, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: architecture, OS: "linux"})
@@ -57,8 +57,8 @@ func image(t *testing.T, architecture string, names ...string) v1.Image {
 	return i
 }
 
-// saved creates a file with the images in the format of `docker save`, and
-// returns its path.
+// saved creates a file that contains the images in the format of `docker save`. It
+// returns the path of this file.
 func saved(t *testing.T, images ...v1.Image) string {
 	t.Helper()
 	all := make(map[name.Tag]v1.Image)
@@ -76,8 +76,9 @@ func saved(t *testing.T, images ...v1.Image) string {
 	return file
 }
 
-// laidOut creates a tar file with an OCI layout of the images, and returns its path.
-// The function "change" may modify the layout's directory before it is packed.
+// laidOut creates a tar file that contains an OCI layout of the images. It returns the
+// path of this file. Before laidOut packs the directory of the layout, it calls the
+// function "change", which may modify this directory.
 func laidOut(t *testing.T, change func(dir string), images ...v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -184,8 +185,8 @@ func TestLayersAreInOrder(t *testing.T) {
 
 func TestOpenRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
-	// The function "damage" changes the content of a layer, but not its file name,
-	// which is the old hash.
+	// The function "damage" changes the content of a layer. It does not change the file
+	// name, which is the old hash.
 	damage := func(dir string) {
 		blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
 		if err != nil {

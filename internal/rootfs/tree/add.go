@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Add adds an entry at a path that must be new. Unlike Put, it does not follow
-// links, does not replace anything, and refuses invalid modes. The path is as in
-// io/fs. Missing parents get the mode 0755. If the path is a directory that was
-// made as a missing parent, Add only sets its mode.
+// Add adds an entry at a new path. Unlike Put, it does not follow links, does not replace
+// entries, and refuses invalid modes. The path has the format of io/fs. Missing parents
+// get the mode 0755. If the path is a directory that Add made as a missing parent, Add
+// only sets its mode.
 func (t *Tree) Add(path string, e Entry) error {
 	err := e.check()
 	if err == nil {
@@ -66,8 +66,7 @@ func (t *Tree) newNode(e Entry) *node {
 	return n
 }
 
-// newParent returns a directory that was not added itself, but is the parent of
-// an entry.
+// newParent returns a directory that exists only because it is the parent of an entry.
 func (t *Tree) newParent() *node {
 	n := t.newNode(Dir(0o755))
 	n.implicit = true

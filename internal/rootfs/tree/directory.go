@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Directory adds the content of a directory of this machine. It does not follow
-// links. The tree reads the content of the files later, so they must exist until
-// the tree is no longer used.
+// Directory adds the content of a directory of this machine. It does not follow links.
+// The tree reads the content of the files later. So the files must exist until the last
+// use of the tree.
 func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil {

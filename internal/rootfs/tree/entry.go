@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxFile is the maximum size of one file in bytes. EROFS stores the size in
-	// 32 bits.
+	// MaxFile is the maximum size of one file in bytes. The limit exists because EROFS
+	// stores the size in 32 bits.
 	MaxFile = 4<<30 - 1
 	// maxTarget is Linux's PATH_MAX in bytes, without the NUL at the end.
 	maxTarget = 4095
@@ -19,13 +19,13 @@ const (
 
 // Entry is a directory, a file or a symbolic link.
 type Entry struct {
-	// Mode contains the type, the permissions and the sticky bit.
+	// Mode contains the type, the permissions and the sticky bit of the entry.
 	Mode fs.FileMode
 	// Target is the target of a link.
 	Target string
 	// Size is the size of a file in bytes.
 	Size int64
-	// Open opens the content of a file. The content has Size bytes.
+	// Open opens the content of a file. The content has exactly Size bytes.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -43,14 +43,14 @@ func File(mode fs.FileMode, content []byte) Entry {
 	}
 }
 
-// CopyTo writes the content of a file to w. It returns an error if the content
-// does not have Size bytes.
+// CopyTo writes the content of a file to w. It returns an error if the size of the
+// content is not equal to Size.
 func (e Entry) CopyTo(w io.Writer) error {
 	r, err := e.Open()
 	if err != nil {
 		return err
 	}
-	// Read one extra byte, to detect that the file has grown.
+	// Read one additional byte, to detect whether the file has grown.
 	size, err := io.Copy(w, io.LimitReader(r, e.Size+1))
 	if err == nil && size != e.Size {
 		err = fmt.Errorf("files: a file has %d bytes instead of %d", size, e.Size)
@@ -58,8 +58,8 @@ func (e Entry) CopyTo(w io.Writer) error {
 	return errors.Join(err, r.Close())
 }
 
-// check returns an error if a tree must not contain the entry. Bits that raise
-// privileges are refused, since trees are for untrusted programs.
+// check returns an error if a tree must not contain the entry. It refuses mode bits that
+// raise privileges, because trees are for untrusted programs.
 func (e Entry) check() error {
 	if e.Mode&^(fs.ModeType|acceptedBits) != 0 {
 		return fmt.Errorf("mode %v has bits other than permissions and the sticky bit", e.Mode)

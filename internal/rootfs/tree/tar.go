@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// With files of these names, a layer removes entries of earlier layers (OCI image
-// specification, "Whiteouts").
+// Special file names in a layer (whiteouts). With such a file, a layer removes entries of
+// earlier layers (OCI image specification, "Whiteouts").
 const (
 	whiteout = ".wh."
 	opaque   = ".wh..wh..opq"
@@ -25,9 +25,9 @@ func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
 }
 
-// Unpack adds a tar archive as dpkg does: if the tree has a link to a directory,
-// and the archive has a directory at the same path, the link stays. Unpack treats
-// no name as a whiteout.
+// Unpack adds a tar archive in the same way as dpkg. If the tree has a link to a
+// directory, and the archive has a directory at the same path, Unpack keeps the link.
+// Unpack does not remove entries for whiteouts.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {
@@ -42,9 +42,9 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds the entries of the archive. It first calls the function "special" for
-// each entry. If this function returns true, it has handled the entry, and the method
-// skips the entry.
+// extract adds the entries of the archive. For each entry, it first calls the function
+// "special". If this function returns true, it has already processed the entry, and
+// extract skips the entry.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
@@ -53,8 +53,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 		}
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			// The checksum of a layer also covers the bytes after the end of the
-			// archive, so read them.
+			// The checksum of a layer also covers the bytes after the end of the archive.
+			// So read these bytes.
 			_, err := io.Copy(io.Discard, r)
 			return err
 		}
@@ -72,8 +72,8 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 }
 
 // The method "add" adds an entry of an archive. It does not add devices and FIFOs,
-// since a sandbox cannot use them. But a device or FIFO still removes an earlier entry
-// at its path.
+// because a sandbox cannot use them. But it removes an earlier entry at the path of a
+// device or FIFO.
 func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	mode := h.FileInfo().Mode()
 	switch h.Typeflag {
@@ -94,8 +94,8 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	return fmt.Errorf("files: %q has the unsupported type %q", h.Name, h.Typeflag)
 }
 
-// The function "sparse" reports whether the entry is a sparse file. Such a file may
-// have a few bytes in the archive and terabytes when it is unpacked.
+// The function "sparse" reports whether the entry is a sparse file. Such a file may have
+// a few bytes in the archive and terabytes after unpacking.
 func sparse(h *tar.Header) bool {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
@@ -105,7 +105,7 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
-// hardLink adds another name for an existing file.
+// hardLink adds an additional name for an existing file.
 func (t *Tree) hardLink(at, target string) error {
 	e, err := t.Lstat(target)
 	if err != nil {
@@ -117,8 +117,8 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.Put(at, e)
 }
 
-// whiteout reports whether a file with this name is a whiteout. If so, the method
-// removes the matching entries of earlier layers.
+// The method "whiteout" reports whether a file with this name is a whiteout. If the file
+// is a whiteout, the method removes the matching entries of earlier layers.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {
@@ -145,8 +145,8 @@ func (t *Tree) whiteout(name string) (bool, error) {
 	return true, nil
 }
 
-// prune removes the child with this name, and all entries below it. It keeps
-// entries of the given layer, and the directories that contain such entries.
+// prune removes the child with this name and all entries below this child. It keeps the
+// entries of the given layer. It also keeps the directories that contain such entries.
 func (n *node) prune(name string, layer int) {
 	child := n.children[name]
 	if child == nil {
@@ -160,11 +160,11 @@ func (n *node) prune(name string, layer int) {
 	}
 }
 
-// WriteTar writes the tree as an archive, sorted by name. All entries belong to root
-// and get the time modTime, so that the same tree gives the same bytes.
+// WriteTar writes the tree as an archive, sorted by name. All entries belong to root and
+// get the time modTime. So the same tree always gives the same bytes.
 //
-// progress, if not nil, is called with the number of written bytes and the number
-// of all bytes. Both numbers count only the content of files.
+// If the function "progress" is not nil, WriteTar calls it with the number of written
+// bytes and the number of all bytes. Both numbers count only the content of files.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, modTime time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64

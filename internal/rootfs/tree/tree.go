@@ -1,13 +1,13 @@
-// Package tree represents a file tree: the root file system of a sandbox, or the files
-// of packages. A tree can be made from the layers of an image, from Debian packages,
-// from a directory, or from single entries. Package erofs writes trees as images.
+// Package tree represents a file tree. The tree is the root file system of a sandbox, or
+// it contains the files of packages. Sources of a tree are the layers of an image, Debian
+// packages, a directory, or single entries. Package erofs writes trees as images.
 //
-// Archives and directories are not trusted. Paths and links are resolved within the
-// tree, never on this machine. Devices, sockets, pipes and mode bits that raise
-// privileges are left out.
+// Archives and directories are not trusted. The package resolves paths and links within
+// the tree, never on this machine. It omits devices, sockets, pipes and mode bits that
+// raise privileges.
 //
-// The content of files is not held in memory. Files of archives are copied to a
-// temporary file, the spool. Files of directories are read when they are needed.
+// The tree does not hold the content of files in memory. It copies files of archives to a
+// temporary file, the spool. It reads files of directories when their content is needed.
 package tree
 
 import (
@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	// maxEntries limits the memory that a tree takes. The image of a whole
-	// distribution has several hundred thousand entries.
+	// maxEntries limits the memory that a tree needs. The image of a whole distribution
+	// has several hundred thousand entries.
 	maxEntries = 2_000_000
-	// maxLinks is the maximum number of links that are followed for one path, as
-	// in Linux (path_resolution(7)).
+	// maxLinks is the maximum number of links that the tree follows for one path. Linux
+	// has the same limit (path_resolution(7)).
 	maxLinks = 40
 	// maxName is Linux's NAME_MAX, in bytes.
 	maxName = 255
@@ -35,35 +35,35 @@ const (
 	maxSpool = 64 << 30
 )
 
-// ErrNotDirectory means that a file is in the middle of a path.
+// ErrNotDirectory means that a part of a path, other than the last part, is a file.
 var ErrNotDirectory = errors.New("there is a file where a directory should be")
 
-// node is an entry, with its children if it is a directory. Hard links of one
-// file have equal entries.
+// node is an entry. If the entry is a directory, the node also contains its children.
+// Hard links of one file have equal entries.
 type node struct {
 	Entry
 	children map[string]*node
-	// layer is the number of the image layer (or other archive) that contained the
-	// entry.
+	// The field "layer" is the number of the image layer (or other archive) that
+	// contained the entry.
 	layer int
-	// The field "implicit" is true for a directory that was not added itself, but is
-	// the parent of an entry.
+	// The field "implicit" is true for a directory that exists only because it is the
+	// parent of an entry.
 	implicit bool
 }
 
-// Tree is a tree of files. Paths are as in io/fs, or begin with a slash. Only one
-// goroutine at a time may use a Tree.
+// Tree is a tree of files. Paths have the format of io/fs, or begin with a slash. Only
+// one goroutine at a time may use a Tree.
 type Tree struct {
 	root    *node
 	entries int
 	layer   int
-	// spool is the temporary file with the content of archives, or nil.
+	// The field "spool" is the temporary file with the content of archives. It is nil if
+	// the tree has no spool.
 	spool   *os.File
 	spooled int64
 }
 
-// New returns an empty tree without a spool. The caller does not have to close such a
-// tree.
+// New returns an empty tree without a spool. The caller does not have to close this tree.
 func New() *Tree {
 	t := new(Tree)
 	t.root = t.newParent()
@@ -85,7 +85,7 @@ func NewSpooled(dir string) (*Tree, error) {
 	return t, nil
 }
 
-// Close frees the spool. The tree must not be used afterwards.
+// Close frees the spool. The caller must not use the tree after this call.
 func (t *Tree) Close() error {
 	if t.spool == nil {
 		return nil
@@ -93,26 +93,27 @@ func (t *Tree) Close() error {
 	return t.spool.Close()
 }
 
-// Put adds an entry, or replaces the entry at the path. It follows links in the path
-// and creates missing parents. If a directory replaces a directory, the entries in the
-// old directory stay. Put ignores mode bits other than permissions and the sticky bit.
+// Put adds an entry or replaces the entry at the path. It follows links in the path and
+// creates missing parents. If a directory replaces a directory, the new directory keeps
+// the entries of the old directory. Put ignores all mode bits except permissions and the
+// sticky bit.
 func (t *Tree) Put(path string, e Entry) error {
 	e.Mode &= fs.ModeType | acceptedBits
 	return t.put(path, func() (Entry, error) { return e, nil })
 }
 
-// Dir puts a directory.
+// Dir adds or replaces a directory.
 func (t *Tree) Dir(path string, mode fs.FileMode) error { return t.Put(path, Dir(mode&acceptedBits)) }
 
-// Link puts a symbolic link.
+// Link adds or replaces a symbolic link.
 func (t *Tree) Link(path, target string) error { return t.Put(path, Link(target)) }
 
-// File puts a file.
+// File adds or replaces a file.
 func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 	return t.Put(path, File(mode&acceptedBits, content))
 }
 
-// Spool puts a file, whose content it copies from the reader to the spool.
+// Spool adds or replaces a file. It copies the content from the reader to the spool.
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	return t.put(path, func() (Entry, error) {
 		at := t.spooled
@@ -145,9 +146,9 @@ func (t *Tree) put(path string, read func() (Entry, error)) error {
 	return nil
 }
 
-// replace puts the entry e into the directory "parent", in place of an entry with the
-// same name. If both entries are directories, the files in the directory stay. For
-// the root, parent is nil.
+// replace puts the entry e into the directory "parent". It replaces an entry with the
+// same name. If both entries are directories, the files in the directory stay. For the
+// root of the tree, the parameter "parent" is nil.
 func (t *Tree) replace(parent *node, name string, e Entry) error {
 	n := t.newNode(e)
 	have := t.root
@@ -171,8 +172,8 @@ func (t *Tree) replace(parent *node, name string, e Entry) error {
 	return nil
 }
 
-// parent returns the directory that contains the path, and the last name of the
-// path. It creates missing directories. For the root it returns a nil node.
+// The method "parent" returns the directory that contains the path, and the last name of
+// the path. It creates missing directories. For the root, it returns a nil node.
 func (t *Tree) parent(path string) (*node, string, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -202,8 +203,8 @@ func split(path string) ([]string, error) {
 	return names, nil
 }
 
-// walk starts at the root, follows the names and all links, and returns the node at
-// the end. If the parameter "making" is true, it creates missing directories.
+// walk starts at the root and follows the names and all links. It returns the node at the
+// end. If the parameter "making" is true, it creates missing directories.
 func (t *Tree) walk(names []string, making bool) (*node, error) {
 	way := []*node{t.root}
 	left := slices.Clone(names)
@@ -275,8 +276,8 @@ func (t *Tree) Stat(path string) (Entry, error) {
 	return n.Entry, nil
 }
 
-// Lstat returns the entry at the path. If the path ends in a link, Lstat returns
-// the link.
+// Lstat returns the entry at the path. If the last name of the path is a link, Lstat
+// returns the link itself.
 func (t *Tree) Lstat(path string) (Entry, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -293,8 +294,8 @@ func (t *Tree) Lstat(path string) (Entry, error) {
 	return parent.children[names[last]].Entry, nil
 }
 
-// Names returns the sorted names in the directory at the path. If there is no
-// directory, it returns nil.
+// Names returns the sorted names in the directory at the path. If there is no directory
+// at this path, Names returns nil.
 func (t *Tree) Names(path string) []string {
 	names, err := split(path)
 	if err != nil {
@@ -307,9 +308,10 @@ func (t *Tree) Names(path string) []string {
 	return slices.Sorted(maps.Keys(n.children))
 }
 
-// Walk calls the function "visit" for all entries below the root. It visits parents
-// first, and the entries of a directory sorted by name. The function may add and remove
-// entries below the path that it gets. Walk also visits the added entries.
+// Walk calls the function "visit" for all entries below the root. It visits a directory
+// before the entries of the directory. The entries of a directory are sorted by name. The
+// function "visit" may add and remove entries below its path. Walk also visits the added
+// entries.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {

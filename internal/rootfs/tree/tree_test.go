@@ -29,8 +29,8 @@ func newTree(t testing.TB) *tree.Tree {
 	return files
 }
 
-// archive returns a tar archive with the headers. The content of a file is in
-// PAXRecords of its header.
+// archive returns a tar archive with the given headers. The content of a file is in the
+// field PAXRecords of its header.
 func archive(t testing.TB, headers ...tar.Header) *bytes.Buffer {
 	t.Helper()
 	var b bytes.Buffer
@@ -70,8 +70,8 @@ func hard(name, target string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target}
 }
 
-// The function "listing" describes the entry at each path: "/" for a directory, the
-// content of a file, or an arrow and the target of a link.
+// The function "listing" describes the entry at each path. The description is "/" for a
+// directory, the content for a file, and an arrow with the target for a link.
 func listing(t testing.TB, files *tree.Tree) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -265,7 +265,8 @@ func TestDirectoryFollowsNoLinks(t *testing.T) {
 	if diff := cmp.Diff(want, listing(t, files)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// Replace the file by a link to a secret, which must not be read.
+	// Replace the file with a link to a secret file. The tree must not read the secret
+	// file.
 	if err := errors.Join(os.Remove(filepath.Join(inside, "a")), os.Symlink(outside+"/secret", filepath.Join(inside, "a"))); err != nil {
 		t.Fatal(err)
 	}

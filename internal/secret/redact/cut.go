@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// The type "decoded" is the result of decoding a text. ends[i] is the offset in the
-// text after the characters that encode bytes[i].
+// The type "decoded" is the result of decoding a text. The element ends[i] is the offset
+// in the text after the characters that encode bytes[i].
 type decoded struct {
 	bytes []byte
 	ends  []int
 }
 
-// findCutHead handles a text whose beginning is missing. Such a text may begin inside a
-// value of a secret. It returns the length of this incomplete value in the text, and
+// findCutHead examines a text whose beginning is missing. Such a text may begin inside a
+// secret value. The function returns the length of this incomplete value in the text, and
 // the name of the secret. The length is 0 if the text contains less than MinBytes of a
 // value.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
@@ -47,8 +47,8 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 }
 
 // The type "decoding" is a way to decode a text that begins inside an encoded value.
-// First the view reads the text, then the encoding decodes the result. offset is the
-// number of characters to skip at the beginning of the text, where an escape or a
+// First the view reads the text. Then the encoding decodes the result. The field "offset"
+// is the number of characters to skip at the beginning of the text. There, an escape or a
 // base64 group may be incomplete.
 type decoding struct {
 	view   view
@@ -56,11 +56,11 @@ type decoding struct {
 	offset int
 }
 
-// maxEscapes is the length of the longest escape of one character.
+// maxEscapes is the length of the longest escape sequence for one character.
 const maxEscapes = len(`\ud83d\ude00`)
 
-// decodings returns all ways to decode a text, with all offsets: the text may begin
-// at any character of an escape or group.
+// decodings returns all ways to decode a text. They differ in the offset, because the
+// text may begin at any character of an escape or a base64 group.
 func decodings() []decoding {
 	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)
@@ -82,7 +82,8 @@ func decodings() []decoding {
 	return all
 }
 
-// decode decodes the beginning of text into at most the given number of bytes.
+// decode decodes the beginning of the text. The result has at most the given number of
+// bytes.
 func (d decoding) decode(text []byte, most int) (out decoded) {
 	in := &input{b: text, run: minJoined, last: true}
 	bits, have := 0, 0

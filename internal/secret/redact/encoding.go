@@ -1,13 +1,13 @@
 package redact
 
-// encoding is an encoding of values, such as hexadecimal.
+// encoding is an encoding of secret values, such as hexadecimal.
 type encoding int
 
-// Base64 (RFC 4648) encodes groups of three bytes. base64At1 is the encoding of a
-// value that begins one byte after the beginning of a group. Only characters that do
-// not depend on the data before and after the value are symbols. Exception: in
-// base64At0, the last character and the padding are also symbols, because there may
-// be no data after the value.
+// Base64 (RFC 4648) encodes groups of three bytes. base64At1 is the encoding of a value
+// that begins one byte after the start of a group. A character is a symbol only if it
+// does not depend on the data before and after the value. There is one exception: in
+// base64At0, the last character and the padding are also symbols, because there may be no
+// data after the value.
 const (
 	plain encoding = iota
 	hexLower
@@ -29,7 +29,8 @@ const (
 	padding     = '='
 )
 
-// The method "before" returns the number of bytes in a base64 group before the value.
+// The method "before" returns how many bytes of other data precede the value in its first
+// base64 group.
 func (e encoding) before() int { return int(e-base64At0) % 3 }
 
 // length returns the number of symbols that encode n bytes.
@@ -46,9 +47,9 @@ func (e encoding) length(n int) int {
 	}
 }
 
-// The method "ends" reports whether the encoded text of n bytes may end after k
-// symbols. Base64 text may end without padding. If data follows the value, the last
-// character is not a symbol, because it also depends on this data.
+// The method "ends" reports whether the encoded text of n bytes may end after k symbols.
+// Base64 text may end without padding. If other data follows the value, the last
+// character is not a symbol, because it also depends on the other data.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:
@@ -58,8 +59,8 @@ func (e encoding) ends(n, k int) bool {
 	}
 }
 
-// symbol returns the symbol at index k of the encoded value. k must be less than the
-// number of symbols.
+// symbol returns the symbol at index k of the encoded value. The index k must be less
+// than the number of symbols.
 func (e encoding) symbol(value []byte, k int) byte {
 	switch e {
 	case plain:
@@ -98,10 +99,10 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns a number for the symbol at index k, or -1 after the last symbol.
-// Characters that stand for the same digit have the same rank: the two cases of a
-// hexadecimal digit, and the characters of the two base64 alphabets. If values are
-// sorted and their symbols before k are equal, their ranks at k are also sorted.
+// rank returns a number for the symbol at index k, or -1 after the last symbol. Two
+// characters for the same digit have the same rank. Examples are the two cases of a
+// hexadecimal digit, and the characters of the two base64 alphabets. Suppose that values
+// are sorted and their symbols before k are equal. Then their ranks at k are also sorted.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):
@@ -115,7 +116,7 @@ func (e encoding) rank(value []byte, k int) int {
 	}
 }
 
-// rankOf returns the rank of a character in the output, or -2 if the character is
+// rankOf returns the rank of a character in the output. It returns -2 if the character is
 // not a symbol of this encoding.
 func (e encoding) rankOf(c byte) int {
 	switch e {
@@ -135,7 +136,8 @@ func (e encoding) rankOf(c byte) int {
 	}
 }
 
-// hexDigit returns the number of a hexadecimal digit, or -2 for other characters.
+// hexDigit returns the number for a hexadecimal digit. It returns -2 for other
+// characters.
 func hexDigit(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
@@ -149,8 +151,8 @@ func hexDigit(c byte) int {
 	}
 }
 
-// base64Digit returns the number of a digit of the standard or the URL alphabet of
-// base64, or -2 for other characters.
+// base64Digit returns the number for a digit of the standard or the URL alphabet of
+// base64. It returns -2 for other characters.
 func base64Digit(c byte) int {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -168,9 +170,9 @@ func base64Digit(c byte) int {
 	}
 }
 
-// startOf returns the start of an encoded value: the number that its first MinBytes
-// symbols encode. ok is false if the value has fewer than MinBytes symbols, or if
-// another encoding has the same start.
+// startOf returns the start of an encoded value. The start is the number that the first
+// MinBytes symbols of the encoded value encode. The result "ok" is false if the value has
+// fewer than MinBytes symbols, or if another encoding has the same start.
 func startOf(e encoding, value []byte) (begin uint64, ok bool) {
 	if e.length(len(value)) < MinBytes {
 		return 0, false

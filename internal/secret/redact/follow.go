@@ -5,36 +5,36 @@ import (
 	"sort"
 )
 
-// follower compares the output with the rest of long values whose beginning has
-// already matched. These values have the indices "low" to "high"-1 in
-// Redactor.secrets. The field "symbols" is the number of symbols that have matched.
-// These symbols are the same for all the values.
+// A follower compares the output with the rest of long values whose beginning has already
+// matched. These values have the indices from "low" to "high"-1 in Redactor.secrets. The
+// field "symbols" is the number of symbols that have already matched. These symbols are
+// equal in all these values.
 type follower struct {
 	enc       encoding
 	low, high int
 	symbols   int
-	// The field "at" is the offset of the next symbol in the input. An escape may
-	// begin there.
+	// The field "at" is the offset of the next symbol in the input. At this offset, an
+	// escape may begin.
 	at int
 }
 
-// maxFollowers is the maximum number of followers at a time. reducedFollowers is the
-// maximum in reduced mode. Several followers are needed if, for example, several
-// views can read an escape.
+// maxFollowers is the maximum number of concurrent followers. reducedFollowers is this
+// maximum in reduced mode. Several followers are needed if, for example, several views
+// can read the same escape.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing creates the followers for long values whose head (beginning) has
-// matched.
+// beginFollowing creates the followers for long values whose head has matched. The head
+// is the beginning of a value.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {
 		var first []byte // First byte of the values of each follower.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Use one follower for all values with the same head and the same first
-			// byte. These values are next to each other in Redactor.secrets. Values
-			// with the same head can have different first bytes, because a base64
-			// symbol may contain only some of the bits.
+			// Use one follower for all values with the same head and the same first byte.
+			// These values are adjacent in Redactor.secrets. Values with the same head
+			// can have different first bytes, because a base64 symbol may contain only
+			// some bits of a byte.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {
@@ -56,18 +56,18 @@ func (s *Stream) beginFollowing(forms []longForm) {
 	}
 }
 
-// advanceFollowers compares the input with the values until all followers have failed
-// or the follower with the lowest offset needs more input. It then also stops the other
-// followers. Otherwise the result would depend on how a program splits its output: the
-// others could take the places of followers that the first one would create. The result "done" is the end of the matched input. It is never
-// less than the parameter "before", the end of the input that had already matched.
-// The result "incomplete" is true if the input ends inside an escape that may belong
-// to a value.
+// advanceFollowers compares the input with the values. It stops when all followers have
+// failed. It also stops when the follower with the lowest offset needs more input. In
+// this case, the other followers must wait too. Otherwise the result would depend on how
+// a program splits its output, because the number of followers is limited. The result
+// "done" is the end of the matched input. The parameter "before" is the end of the input
+// that had already matched. The result "done" is never less than "before". The result
+// "incomplete" is true if the input ends inside an escape that may belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	for len(s.followers) > 0 {
-		// Advance the follower with the lowest offset first. Two followers with the
-		// same offset and the same values are equal, so one of them can be dropped.
+		// Advance the follower with the lowest offset first. Two followers with the same
+		// offset and the same values are equal. So drop one of these followers.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -87,8 +87,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		for _, o := range s.followers {
 			until = min(until, o.at)
 		}
-		// If no escape can begin at this byte, the byte is the next symbol in all
-		// views.
+		// If no escape can begin at this byte, all views read this byte as the next
+		// symbol.
 		alive := true
 		for alive && f.at < len(in.b) && f.at <= until && viewsOf(in.b[f.at]) == 0 {
 			if alive = s.narrow(&f, in.b[f.at]); alive {
@@ -108,9 +108,9 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	return done, false
 }
 
-// fork replaces the follower f by several followers. Each of them reads the next byte
-// in another view. If the input ends inside an escape, fork changes nothing and returns
-// false.
+// fork replaces the follower f with several followers. Each new follower reads the next
+// byte in another view. If the input ends inside an escape, fork changes nothing and
+// returns false.
 func (s *Stream) fork(in *input, f follower, done *int) bool {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
@@ -155,8 +155,8 @@ func (s *Stream) addFollower(f follower) {
 	}
 }
 
-// viewsOf returns the set of views to try at the byte c. It returns 0 if no escape
-// begins with c, because then all views read the same byte.
+// viewsOf returns the set of views to try at the byte c. It returns 0 if no escape begins
+// with c. In this case, all views read the same byte.
 func viewsOf(c byte) uint {
 	switch c {
 	case '\n', '\r':
@@ -175,8 +175,8 @@ func viewsOf(c byte) uint {
 	return 0
 }
 
-// narrow keeps only the values whose next symbol is c. It reports whether any value
-// is left.
+// narrow keeps only the values whose next symbol is c. It reports whether at least one
+// value remains.
 func (s *Stream) narrow(f *follower, c byte) bool {
 	want := f.enc.rankOf(c)
 	rank := func(i int) int { return f.enc.rank(s.redactor.secrets[i].Value, f.symbols) }

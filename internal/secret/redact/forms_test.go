@@ -23,19 +23,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// documentedForm is a row of the table in docs/secrets.md: a form of values that
-// redaction finds.
+// documentedForm is a row of the table in docs/secrets.md. The row describes one form of
+// secret values that redaction finds.
 type documentedForm struct {
 	name string
-	// write encodes a value in this form. If the form has variants, the function
-	// chooses one at random.
+	// The function "write" encodes a value in this form. If the form has several
+	// variants, the function chooses a random variant.
 	write func(r *rand.Rand, value string) string
-	// window is the number of characters that encode MinBytes of the value. The
-	// redacted text must not contain so many consecutive characters of the encoded
-	// value.
+	// The field "window" is the number of characters that encode MinBytes of the value.
+	// The redacted text must not contain this number of consecutive characters of the
+	// encoded value.
 	window int
-	// The field "around" contains the characters that encode the extra bytes before and
-	// after a value. The function "aligned" adds these bytes.
+	// The field "around" contains the characters that encode the additional bytes before
+	// and after a value. The function "aligned" adds these bytes.
 	around string
 }
 
@@ -91,8 +91,8 @@ func utf16Escapes(r *rand.Rand, c rune) string {
 	return b.String()
 }
 
-// inJSON encodes a value as JSON. At random, it also escapes characters that need no
-// escape.
+// inJSON encodes a value as JSON. It also escapes some random characters that do not have
+// to be escaped.
 func inJSON(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted, _ := json.Marshal(v)
@@ -166,8 +166,7 @@ func reprOfBytes(_ *rand.Rand, v string) string {
 	return b.String()
 }
 
-// The function "literal" encodes a value like a string literal of some programming
-// language.
+// The function "literal" encodes a value like a string literal of a programming language.
 func literal(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted := fmt.Sprintf([]string{"%q", "%+q"}[r.IntN(2)], v)
@@ -194,8 +193,8 @@ func literal(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// inString encodes a value in a string that is inside another string. The outer
-// string is JSON, a repr, or a literal of several lines.
+// inString encodes a value in a string that is part of another string. The outer string
+// is JSON, a Python repr, or a literal of several lines.
 func inString(r *rand.Rand, v string) string {
 	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
 	switch r.IntN(3) {
@@ -217,8 +216,8 @@ func encodings() []*base64.Encoding {
 	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
 }
 
-// The function "aligned" adds up to three bytes before and after the value, to shift it
-// within the encoding.
+// The function "aligned" adds up to three bytes before and after the value. So the
+// position of the value in the encoding changes.
 func aligned(r *rand.Rand, v string) []byte {
 	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
 }
@@ -292,8 +291,8 @@ func inHTML(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// randomValue returns a typical value: a token, a password, a key of several lines,
-// or text in any script.
+// randomValue returns a typical secret value. It is a token, a password, a key of several
+// lines, or text in any script.
 func randomValue(r *rand.Rand) string {
 	alphabet := [][]rune{
 		[]rune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
@@ -309,8 +308,8 @@ func randomValue(r *rand.Rand) string {
 	return b.String()
 }
 
-// The function "around" returns random text without values, but with beginnings of
-// escapes. Tests put this text before and after an encoded value.
+// The function "around" returns random text that contains no values, but contains
+// beginnings of escapes. Tests put this text before and after an encoded value.
 func around(r *rand.Rand) string {
 	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
 	var b strings.Builder
@@ -320,16 +319,16 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// The function "leaks" returns the first part of an encoded value (the parameter
-// "written") that the text contains, or "". The parameter "window" is the length of a
-// part. The function ignores parts that also occur in the texts before and after the
-// value. It also ignores parts that consist mostly of characters in the parameter
-// "around".
+// The function "leaks" searches the text for parts of an encoded value (the parameter
+// "written"). It returns the first part that the text contains, or "". The parameter
+// "window" is the length of a part. The function ignores parts that also occur in the
+// texts before and after the value. It also ignores parts that consist mostly of
+// characters in the parameter "around".
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]
-		// Skip a part that has few characters of the value and mostly characters
-		// that encode added bytes.
+		// Skip a part that has few characters of the value. Such a part consists mostly
+		// of characters that encode the added bytes.
 		if around != "" && len(strings.Trim(part, around)) < 10 {
 			continue
 		}
@@ -340,8 +339,9 @@ func leaks(text, written, before, after, around string, window int) string {
 	return ""
 }
 
-// checkForms calls the given function many times for each form. The arguments
-// include a random value in that form, and random texts to put before and after it.
+// checkForms calls the given function many times for each form. The arguments include a
+// random value in this form. They also include random texts that the function can put
+// before and after the value.
 func checkForms(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documentedForm, written, before, after string)) {
 	for _, f := range forms() {
 		t.Run(f.name, func(t *testing.T) {
@@ -366,8 +366,8 @@ func checkForms(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.R
 func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
 	checkForms(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documentedForm, written, before, after string) {
 		got, n := all.Text([]byte(before + written + after))
-		// Base64 characters at the ends of the value can remain, because they also encode
-		// the bytes around it.
+		// Base64 characters at the ends of the value may remain in the text, because they
+		// also encode the bytes before and after the value.
 		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
 			t.Fatalf("%q of %q remains in %q", leak, before+written+after, got)
 		}

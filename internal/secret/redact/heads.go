@@ -7,11 +7,11 @@ import (
 	"sort"
 )
 
-// maxHead is the maximum length of a head. The last character of a head may end up
-// to three bytes after headBytes (UTF-8).
+// maxHead is the maximum length of a head. In UTF-8, the last character of a head may end
+// up to three bytes after headBytes.
 const maxHead = headBytes + 3
 
-// head is the beginning of a form, which is an encoded value. A head has at most
+// A head is the beginning of a form. A form is an encoded value. A head has at most
 // maxHead symbols.
 type head struct {
 	text   []byte
@@ -19,8 +19,8 @@ type head struct {
 	enc    encoding
 }
 
-// heads holds the heads of all forms, sorted by text and then by secret. It is used
-// as a trie: heads with the same prefix are next to each other.
+// The type "heads" holds the heads of all forms, sorted by text and then by secret. The
+// package uses it as a trie. Heads with the same prefix are adjacent.
 type heads struct {
 	all    []head
 	starts []uint64 // The start of each head, in the same order.
@@ -52,8 +52,8 @@ func (r *Redactor) makeHeads() {
 	slices.SortFunc(all, func(a, b head) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), a.secret-b.secret, int(a.enc-b.enc))
 	})
-	// A value often has the same text in several encodings, for example in both
-	// base64 alphabets. Keep only one head for each text.
+	// Several encodings of a value often give the same text. For example, a text can be
+	// equal in both base64 alphabets. Keep only one head for each text.
 	all = slices.CompactFunc(all, func(a, b head) bool { return a.secret == b.secret && bytes.Equal(a.text, b.text) })
 	r.heads.all = all
 	r.heads.starts = make([]uint64, len(all))
@@ -69,15 +69,15 @@ func (h *heads) clear() {
 	clear(h.starts)
 }
 
-// node is a node of the trie. It represents the heads with the indices "low" to
-// "high"-1. The first symbols of these heads are equal; "depth" is the number of
-// these symbols.
+// A node of the trie represents the heads with the indices from "low" to "high"-1. The
+// first symbols of these heads are equal. The field "depth" is the number of these
+// symbols.
 type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }
 
-// The method "below" returns the node of all heads whose first MinBytes symbols encode
-// the number "start".
+// The method "below" returns the node that contains all heads whose first MinBytes
+// symbols encode the number "start".
 func (h *heads) below(start uint64) node {
 	low, _ := slices.BinarySearch(h.starts, start)
 	high, _ := slices.BinarySearch(h.starts[low:], start+1)
@@ -88,7 +88,7 @@ func (h *heads) below(start uint64) node {
 // no head continues with c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
-	// Skip heads that end at this node. They come before the longer heads.
+	// Skip the heads that end at this node. They come before the longer heads.
 	for len(heads) > 0 && len(heads[0].text) == n.depth {
 		heads = heads[1:]
 		n.low++

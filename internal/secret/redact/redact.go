@@ -1,10 +1,10 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// The package replaces each value of at least MinBytes by [secret:NAME]. It also
-// finds values in hexadecimal or base64 (encoding.go), and values in text that is
-// escaped for JSON, URLs, HTML and other notations (view.go). It searches the output
-// once, and finds a value even if the value is split between chunks of the stream.
-// The time is linear in the length of the output and does not depend on the values.
+// The package replaces each value of at least MinBytes with [secret:NAME]. It also finds
+// values in hexadecimal or base64 (encoding.go). It finds values in text that is escaped
+// for JSON, URLs, HTML and other notations (view.go). It searches the output once. It
+// finds a value even if the stream splits the value into several chunks. The time is
+// linear in the length of the output and does not depend on the values.
 //
 // The files of this package use these terms:
 //   - A form is the text of a value in one encoding. Its bytes are called symbols.
@@ -12,10 +12,10 @@
 //   - The head of a form is its first headBytes symbols, or the whole form if it is
 //     shorter.
 //
-// A long value is found by its head. The rest of the value is then replaced as far as
-// the output matches it.
+// The package finds a long value by its head. Then it replaces as much of the rest of the
+// value as the output contains.
 //
-// Redaction prevents accidents. It does not stop a program that wants to reveal a
+// Redaction prevents accidents. It does not stop a program that intentionally reveals a
 // secret, because the program can encode the value in other ways.
 package redact
 
@@ -30,42 +30,42 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MinBytes is the minimum length of a value that is replaced. Shorter values would
-// match unrelated output.
+// MinBytes is the minimum length of a value that the package replaces. Shorter values
+// would also match unrelated output.
 const MinBytes = 6
 
-// A long value is found by its first headBytes symbols. This number limits how much
-// output a stream holds back. As a consequence, a long value is replaced even if the
-// output contains only its head.
+// The package finds a long value by its first headBytes symbols. This number limits how
+// much output a stream holds back. As a consequence, the package replaces the beginning
+// of a long value even if the output contains only its head.
 const headBytes = 64
 
-// filterBits is the binary logarithm of the filter's size in bits. The filter has 8
-// KiB, so it fits into the first-level cache of a processor.
+// filterBits is the binary logarithm of the filter's size in bits. The filter has 8 KiB,
+// so it fits into the first-level cache of a CPU.
 const filterBits = 16
 
-// Redactor replaces the values of a set of secrets. It is safe for concurrent use
-// until Clear is called.
+// Redactor replaces the values of a set of secrets. Until the call of Clear, it is safe
+// for concurrent use.
 type Redactor struct {
-	// secrets are sorted by value, then by name.
+	// The field "secrets" is sorted by value, and then by name.
 	secrets []pyth.SecretValue
-	// The field "starts" holds the first MinBytes symbols of each form (encoded value),
-	// as sorted numbers.
+	// The field "starts" contains sorted numbers. For each form (encoded value), it
+	// contains the number that the first MinBytes symbols encode.
 	starts []uint64
-	// The field "filter" is a set of hashes of the numbers in the field "starts", with
-	// one bit for each hash. For most offsets of an output, the filter shows quickly
-	// that no encoded value begins there.
+	// The field "filter" is a set of hashes of the numbers in the field "starts". Each
+	// hash is one bit. For most offsets of an output, the filter quickly shows that no
+	// encoded value begins there.
 	filter [1 << filterBits / 64]uint64
-	// pairs is the set of all pairs of bytes with which an encoded value begins, with
-	// one bit for each possible pair.
+	// The field "pairs" is a set of pairs of bytes. It contains the first two bytes of
+	// every encoded value. Each possible pair is one bit.
 	pairs [1 << 16 / 64]uint64
-	// heads is created when the output contains the start of an encoded value for the
-	// first time. Most outputs contain no such start.
+	// The field "heads" is created when the start of an encoded value occurs in the
+	// output for the first time. Most outputs contain no such start.
 	heads  heads
 	making sync.Once
 }
 
-// New returns a Redactor for the secrets. It does not copy their values, so the
-// caller must not change them before Clear.
+// New returns a Redactor for the secrets. It does not copy the values of the secrets. So
+// the caller must not change the values before the call of Clear.
 func New(secrets []pyth.SecretValue) *Redactor {
 	r := new(Redactor)
 	for _, s := range secrets {
@@ -94,8 +94,8 @@ func New(secrets []pyth.SecretValue) *Redactor {
 	return r
 }
 
-// Clear releases the values and overwrites the data derived from them. The caller
-// must clear the values.
+// Clear releases the values and overwrites the data that the Redactor derived from the
+// values. The caller must overwrite the values themselves.
 func (r *Redactor) Clear() {
 	r.heads.clear()
 	clear(r.starts)
@@ -104,13 +104,14 @@ func (r *Redactor) Clear() {
 	clear(r.pairs[:])
 }
 
-// Text replaces the values in a complete text. It returns the new text and the number
-// of replacements. Without replacements, it returns the given text itself.
+// Text replaces the values in a complete text. It returns the new text and the number of
+// replacements. If there are no replacements, it returns the given text itself.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
-// Cut is like Text for a truncated text. If head is true, the beginning of the text
-// is missing. If tail is true, the end is missing. At a truncated end, Cut also
-// replaces an incomplete value of at least MinBytes.
+// Cut does the same as Text for a truncated text. If the parameter "head" is true, the
+// beginning of the text is missing. If the parameter "tail" is true, the end is missing.
+// At a truncated end, Cut also replaces an incomplete value if the text contains at least
+// MinBytes of the value.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {
@@ -140,8 +141,8 @@ func hash(start uint64) uint64 {
 	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
 }
 
-// The method "passes" reports whether the filter contains the hash of start. If not, no
-// encoded value begins with this number.
+// The method "passes" reports whether the filter contains the hash of the number "start".
+// If the filter does not contain it, no encoded value begins with this number.
 func (r *Redactor) passes(start uint64) bool {
 	h := hash(start)
 	return r.filter[h/64]&(1<<(h%64)) != 0
@@ -164,13 +165,13 @@ func (r *Redactor) mayBeginPair(b []byte) bool {
 	return r.pairs[pair/64]&(1<<(pair%64)) != 0
 }
 
-// mayBegin reports whether a form (encoded value) begins with b. b must be shorter
-// than MinBytes.
+// mayBegin reports whether a form (encoded value) begins with b. The length of b must be
+// less than MinBytes.
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)
-	// The field "starts" is sorted. So if any start has the prefix b, the first start
-	// that is not less than b has this prefix.
+	// The field "starts" is sorted. So look only at the first start that is not less than
+	// b. If any start has the prefix b, this start has it.
 	first := start(low[:])
 	i, _ := slices.BinarySearch(r.starts, first)
 	more := 8 * (MinBytes - len(b))

@@ -8,28 +8,29 @@ import (
 
 // matches describes the forms (encoded values) that match at one offset of the input.
 type matches struct {
-	// The field "end" is the offset after the longest matching form, or 0 if no form
-	// matches. head is the index of the longest form's head.
+	// The field "end" is the offset after the longest matching form. It is 0 if no form
+	// matches. The field "head" is the index of the longest form's head.
 	end, head int
 	// The field "long" describes the matched heads of long values. The output after a
 	// head may match the rest of the value.
 	long []longForm
-	// The field "open" is true if the input ends inside a form, after "depth"
-	// symbols. Later input then decides whether the form matches. The field "begun"
-	// is the index of the form's head.
+	// The field "open" is true if the input ends inside a form, after "depth" symbols.
+	// Then later input decides whether the form matches. The field "begun" is the index
+	// of the form's head.
 	open         bool
 	depth, begun int
 }
 
-// longForm is a match of the heads of long values in one view. node is the node of
-// these heads in the trie. end is the offset after the match.
+// longForm is a match of the heads of long values in one view. The field "node" is the
+// node of these heads in the trie. The field "end" is the offset after the match.
 type longForm struct {
 	view view
 	node node
 	end  int
 }
 
-// merge adds to f the matches g of another view at the same offset.
+// merge adds matches to f. The parameter g contains the matches of another view at the
+// same offset.
 func (f *matches) merge(g matches) {
 	open, depth, begun := f.open, f.depth, f.begun
 	if g.open && (!open || g.depth > depth) {
@@ -42,10 +43,10 @@ func (f *matches) merge(g matches) {
 	f.long, f.open, f.depth, f.begun = long, open, depth, begun
 }
 
-// nameOf returns the name of the secret to which the longest match belongs.
+// nameOf returns the name of the secret whose value the longest match contains.
 func (r *Redactor) nameOf(f matches) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
-// search is a search for forms (encoded values) in one input.
+// search is the state of a search for forms (encoded values) in one input.
 type search struct {
 	*Stream
 	in       *input
@@ -53,27 +54,27 @@ type search struct {
 	readings [views - 1]reading
 	// A mark is the beginning of an escape. For each mark, the field "next" holds the
 	// offset of the next occurrence, and "passed" is the lowest of these offsets. For
-	// each reading, "begins" holds the lowest offset of a mark in reading.begins, and
-	// "needs" holds the lowest offset of a mark in reading.needs. The field "nearest"
-	// is the lowest offset in "begins".
+	// each reading, "begins" holds the lowest offset of a mark in reading.begins. For
+	// each reading, "needs" holds the lowest offset of a mark in reading.needs. The field
+	// "nearest" is the lowest offset in "begins".
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor is the state of the search in the view asIs, which reads the unchanged text.
-// The search has already found all encoded values that begin before the offset
+// A cursor is the state of the search in the view asIs. This view reads the unchanged
+// text. The search has already found all encoded values that begin before the offset
 // "start".
 type cursor struct {
 	start int
-	// The field "walking" is true if the bytes from the offset "start" to the offset
-	// "at" lead to a node of the trie. The field "node" contains this node.
+	// The field "walking" is true if the bytes from the offset "start" to the offset "at"
+	// lead to a node of the trie. In this case, the field "node" contains this node.
 	walking bool
 	node    node
 	at      int
-	// The field "have" is the longest match so far at the offset "start". closed is
-	// true if no longer match is possible at this offset.
+	// The field "have" is the longest match at the offset "start" that was found so far.
+	// The field "closed" is true if no longer match is possible at this offset.
 	have   matches
 	closed bool
 }
@@ -87,7 +88,8 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance updates the offsets in x.next, so that all of them are at least i.
+// advance updates the offsets in x.next. After the call, each of these offsets is at
+// least i.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
@@ -103,8 +105,8 @@ func (x *search) advance(i int) {
 }
 
 // A mark is the beginning of an escape. partialMark returns the length of an incomplete
-// mark at the end of the input, or 0. The next input may begin with the rest of the
-// mark. partialMark ignores the bytes before i.
+// mark at the end of the input. It returns 0 if there is no incomplete mark. The next
+// input may begin with the rest of the mark. partialMark ignores the bytes before i.
 func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
@@ -124,9 +126,9 @@ func (x *search) nextOf(marks uint) int {
 	return at
 }
 
-// findMark returns the offset of the next occurrence of a mark at or after i. If
-// line is true, the mark is a line end. Then findMark ignores the occurrences that
-// the view "joined" does not skip.
+// findMark returns the offset of the next occurrence of a mark. The occurrence is at i or
+// after i. If the parameter "line" is true, the mark is a line end. Then findMark ignores
+// the occurrences that the view "joined" does not skip.
 func (x *search) findMark(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
@@ -159,8 +161,8 @@ func (x *search) matchAt(i int) (f matches) {
 	case x.redactor.mayBegin(b):
 		f.open, f.depth = true, len(b)
 	}
-	// All views read the same text until the next mark. So if no mark is near, no
-	// other view finds more forms than the view asIs.
+	// Until the next mark, all views read the same text. So if no mark is near, the other
+	// views find the same forms as the view asIs.
 	within := MinBytes
 	if begins {
 		within = headBytes
@@ -179,7 +181,7 @@ func (x *search) matchAt(i int) (f matches) {
 	return f
 }
 
-// matchInView returns the matches at offset i in one view, which must not be asIs.
+// matchInView returns the matches at offset i in one view. The view must not be asIs.
 func (x *search) matchInView(v view, i int) (f matches) {
 	var buffer [MinBytes + 3]byte
 	first, at := buffer[:0], i
@@ -237,8 +239,8 @@ func (x *search) matchAsIs(i int) matches {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// No form matches. Continue at the next offset where a form may begin. It is not
-	// necessary to compare the bytes in [i, at) again.
+	// No form matches. Continue at the next offset where a form may begin. The bytes
+	// between the offsets i and "at" do not have to be compared again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -247,8 +249,8 @@ func (x *search) matchAsIs(i int) matches {
 	return have
 }
 
-// skip returns the next offset, at or after i, where a form or an escape may begin. It
-// handles simple cases faster than matchAt.
+// skip returns the next offset where a form or an escape may begin. This offset is at
+// least i. In simple cases, skip is faster than matchAt.
 func (x *search) skip(i int) int {
 	b := x.in.b
 	for i+MinBytes <= len(b) && i <= x.passed {
@@ -274,8 +276,8 @@ func (x *search) skip(i int) int {
 	return i
 }
 
-// moveCursor advances the cursor to the next offset where a form may begin. It stops if
-// a form matches or an escape is near. It reports whether the cursor has moved.
+// moveCursor moves the cursor forward to the next offset where a form may begin. It stops
+// if a form matches or an escape is near. It reports whether the cursor has moved.
 func (x *search) moveCursor() (moved bool) {
 	c, b, heads := &x.cursor, x.in.b, x.redactor.trie()
 	n, at := c.node, c.at
@@ -300,10 +302,10 @@ func (x *search) moveCursor() (moved bool) {
 	return moved
 }
 
-// walk descends in the trie from node n while the input matches. x.in.b[at] is the
-// first byte to compare, and the parameter "have" is the longest match so far. The
-// method returns the new longest match, and the node and the offset where the walk has
-// stopped.
+// The method "walk" descends in the trie from node n as long as the input matches. The
+// first byte to compare is x.in.b[at]. The parameter "have" is the longest match found so
+// far. The method returns the new longest match. It also returns the node and the offset
+// where the walk has stopped.
 func (x *search) walk(v view, n node, at int, have matches) (matches, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -344,8 +346,8 @@ func (x *search) walk(v view, n node, at int, have matches) (matches, node, int)
 	}
 }
 
-// In all views except asIs, a long value is found by its first symbols. The method
-// "limit" returns the number of these symbols.
+// In all views except asIs, the search finds a long value by its first symbols. The
+// method "limit" returns the number of these symbols.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead
@@ -353,13 +355,13 @@ func (x *search) limit() int {
 	return headBytes
 }
 
-// rareViews is the set of views that reduced mode skips.
+// rareViews is the set of views that the search skips in reduced mode.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
 // The method "reduced" reports whether the search is in reduced mode. This mode begins
 // after too many steps, because a program can print output that is slow to search. In
-// all views except asIs, reduced mode finds long values by fewer symbols. It skips
-// rareViews.
+// reduced mode, the search skips rareViews. In the other views except asIs, it finds long
+// values by fewer symbols.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
@@ -375,11 +377,11 @@ type failure struct {
 	closed  bool
 }
 
-// failures caches the results of the methods fail and failAt.
+// failures caches the results of the methods "fail" and "failAt".
 type failures struct {
 	nodes map[nodeKey]failure
-	// The field "recent" caches results of failAt. The index is a hash of the node and
-	// the symbol that did not match.
+	// The field "recent" caches results of failAt. The index in this cache is a hash of
+	// the node and the symbol that did not match.
 	recent [256]recentFailure
 }
 
@@ -394,8 +396,8 @@ type recentFailure struct {
 // maxFailures is the maximum number of entries in failures.nodes.
 const maxFailures = 1 << 14
 
-// failAt returns how to continue after a mismatch of node n and the byte x.in.b[at]. It
-// skips nodes at which this byte also does not match.
+// failAt returns how the search continues after a mismatch of node n and the byte
+// x.in.b[at]. It skips all nodes at which this byte does not match either.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)
@@ -415,8 +417,9 @@ func (x *search) failAt(n node, at int) failure {
 	return f
 }
 
-// fail returns how to continue after a mismatch of node n and any byte. It is the
-// failure function of Aho and Corasick (1975), computed on demand.
+// The method "fail" returns how the search continues after a mismatch of node n and any
+// byte. It is the failure function of Aho and Corasick (1975). The package computes its
+// results on demand.
 func (x *search) fail(n node) failure {
 	key := nodeKey{n.low, n.depth}
 	if f, ok := x.failures.nodes[key]; ok {

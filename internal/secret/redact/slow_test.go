@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// BenchmarkHostileText redacts the outputs that take the longest. The time must grow
-// linearly with the length.
+// BenchmarkHostileText redacts the outputs that need the longest time. The time must grow
+// linearly with the length of the output.
 func BenchmarkHostileText(b *testing.B) {
 	var rotations []string
 	long := strings.Repeat("ab", 40) + strings.Repeat("abc", 40) + strings.Repeat("aab", 40)

@@ -4,41 +4,42 @@ package redact
 // concurrent use.
 type Stream struct {
 	redactor *Redactor
-	// The field "rest" is the end of the output that is held back, because a value may
-	// begin there. The field "covered" is the number of bytes at the beginning of
-	// "rest" that belong to a value that is already replaced.
+	// The field "rest" is the end of the output. The stream holds it back, because a
+	// value may begin there. The field "covered" is the number of bytes at the beginning
+	// of "rest" that belong to an already replaced value.
 	rest    []byte
 	covered int
-	// The field "run" is the number of consecutive base64 characters before rest, at
-	// most minJoined.
+	// The field "run" is the number of consecutive base64 characters before the field
+	// "rest". It is at most minJoined.
 	run int
-	// followers compare the output with the rest of a long value whose head is already
-	// replaced.
+	// The field "followers" contains comparisons of the output with the rest of a long
+	// value. The stream has already replaced the head of this value.
 	followers []follower
-	// steps is the number of comparisons in views other than asIs. The field "taken" is
-	// the length of the output so far in bytes.
+	// The field "steps" is the number of comparisons in views other than asIs. The field
+	// "taken" is the length of the output so far, in bytes.
 	steps, taken int
 	failures     *failures
 	count        int
-	// cutHead is the length of an incomplete value at the beginning of the output, or
-	// 0. cutName is the name of the secret with this value.
+	// The field cutHead is the length of an incomplete value at the beginning of the
+	// output. It is 0 if there is no such value. The field cutName is the name of the
+	// secret with this value.
 	cutHead int
 	cutName string
 }
 
-// Stream returns a new Stream for one stream of output.
+// Stream returns a new Stream, which redacts one stream of output.
 func (r *Redactor) Stream() *Stream { return &Stream{redactor: r} }
 
-// Count returns the number of values replaced so far.
+// Count returns the number of values that the stream has replaced so far.
 func (s *Stream) Count() int { return s.count }
 
-// Write takes the next part of the output and returns redacted output. It holds back
-// the end of the output if a value may begin there. It does not retain b.
+// Write takes the next part of the output and returns redacted output. It holds back the
+// end of the output if a value may begin there. After the call, it does not use b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close ends the stream and returns the rest of the redacted output. If cut is true,
-// the output was truncated. Then Close also replaces an incomplete value at the end
-// of the output, if at least MinBytes of the value are there.
+// Close ends the stream and returns the rest of the redacted output. If the parameter
+// "cut" is true, the output was truncated. In this case, Close also replaces an
+// incomplete value at the end, if the output contains at least MinBytes of the value.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
@@ -98,7 +99,7 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 
 // follow compares the input with the rest of long values and returns the end of the
 // match. The parameter "before" is the end of the input that had already matched. The
-// method holds back input that may still match.
+// method holds back input that may match together with later input.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)
 	if last {
@@ -118,7 +119,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// The method "keep" holds back in.b[from:] until the next call of Write.
+// The method "keep" holds back the bytes in.b[from:] until the next call of Write.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

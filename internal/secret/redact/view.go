@@ -6,47 +6,49 @@ import (
 	"unicode/utf8"
 )
 
-// view is a way to read the output of a program. The view asIs reads the output
-// unchanged. Each other view decodes the escapes of one notation. The search runs in
-// all views.
+// A view is a way to read the output of a program. The view asIs reads the output
+// unchanged. Each other view decodes the escapes of one notation. The search uses all
+// views.
 type view int
 
 const (
 	// The view asIs reads the text unchanged.
 	asIs view = iota
 	// The view "joined" skips line ends, for example in base64 text with 64 or 76
-	// characters per line. A line end is CR, LF or both, or the escapes \r and \n.
-	// Spaces after a line end are also skipped.
+	// characters per line. A line end is CR, LF or both, or one of the escapes \r and \n.
+	// The view also skips spaces after a line end.
 	joined
-	// The view "escaped" decodes backslash escapes, as in JSON (RFC 8259) and in
-	// string literals of programming languages. Python's repr and Node's inspect also
-	// write such escapes. \xHH and octal escapes are bytes. Literals on consecutive
-	// lines are joined, because pprint and inspect split long strings.
+	// The view "escaped" decodes backslash escapes, as in JSON (RFC 8259) and in string
+	// literals of programming languages. Python's repr and Node's inspect also write such
+	// escapes. In this view, \xHH and octal escapes are bytes. The view joins literals on
+	// consecutive lines, because pprint and inspect split long strings.
 	escaped
-	// The view escapedRunes is like the view "escaped", but \xHH and octal escapes
-	// are characters, as in Python's repr of str.
+	// The view escapedRunes is like the view "escaped" with one difference: \xHH and
+	// octal escapes are characters, as in Python's repr of str.
 	escapedRunes
-	// The view escapedTwice is like the view "escaped", but decodes twice. It finds
-	// values in, for example, JSON that is inside a JSON string.
+	// The view escapedTwice decodes the text twice in the same way as the view "escaped".
+	// For example, it finds values in JSON that is inside a JSON string.
 	escapedTwice
-	// The view escapedTwiceRunes is like the view escapedRunes, but decodes twice.
+	// The view escapedTwiceRunes decodes the text twice in the same way as the view
+	// escapedRunes.
 	escapedTwiceRunes
 	// The view "percent" decodes %HH, as in URLs (RFC 3986).
 	percent
-	// The view "form" is like the view "percent", but + is a space, as in HTML forms.
+	// The view "form" is like the view "percent", but it also reads + as a space, as in
+	// HTML forms.
 	form
 	// The view "references" decodes character references, as in HTML and XML.
 	references
 	views // Number of views.
 )
 
-// minJoined is the number of consecutive base64 characters that must precede a line
-// end, so that the view "joined" skips the line end. Without this minimum, a stream
+// minJoined is a minimum for the view "joined". The view skips a line end only after at
+// least this number of consecutive base64 characters. Without this minimum, a stream
 // would hold back the end of every line.
 const minJoined = 16
 
-// The function "marks" returns the beginnings of escapes, in all views. A set of marks
-// is a number in which each mark has one bit.
+// The function "marks" returns the marks of all views. A mark is the beginning of an
+// escape. A set of marks is a number in which each mark has one bit.
 func marks() [markCount]string {
 	return [...]string{
 		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,
@@ -66,8 +68,8 @@ const (
 // The type "reading" contains two sets of marks for a view.
 type reading struct {
 	view view
-	// The field "begins" contains the marks that begin an escape in the view. The
-	// field "needs" contains the marks that make the view necessary: without them,
+	// The field "begins" contains the marks that begin an escape in the view. The field
+	// "needs" contains the marks that make the view necessary. Without these marks,
 	// another view reads the text in the same way.
 	needs, begins uint
 }
@@ -86,17 +88,17 @@ func readings() [views - 1]reading {
 	}
 }
 
-// input is a part of the output of a program, which the redactor searches.
+// input is a part of the output of a program. The redactor searches this part.
 type input struct {
 	b []byte
-	// The field "run" is the number of consecutive base64 characters before b, at
+	// The field "run" is the number of consecutive base64 characters before b. It is at
 	// most minJoined.
 	run int
 	// The field "last" is true if the output ends with b.
 	last bool
 }
 
-// symbols holds the n bytes that an escape represents, or one unescaped byte.
+// symbols holds the n bytes that an escape represents, or one byte that is not escaped.
 type symbols struct {
 	bytes [utf8.UTFMax]byte
 	n     int
@@ -113,8 +115,8 @@ func oneRune(c rune) (s symbols) {
 // means that the value depends on later input.
 const more = -1
 
-// read returns the symbols at offset i in a view, and the offset after them. This
-// offset is the constant "more" if the input ends inside an escape.
+// read returns the symbols at offset i in a view, and the offset after these symbols. If
+// the input ends inside an escape, this offset is the constant "more".
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -146,9 +148,10 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	return s, next
 }
 
-// readLineEnd reads the line ends at offset i, and the spaces after these line ends. It
-// returns the offset after them, or 0 if there is no line end at i. An escaped line end
-// may have several backslashes, because the text may be escaped more than once.
+// readLineEnd reads the line ends at offset i and the spaces after these line ends. It
+// returns the offset after them. It returns 0 if there is no line end at i. An escaped
+// line end may have several backslashes, because a program may escape the text several
+// times.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
 		return 0
@@ -183,8 +186,8 @@ scan:
 // isJoined reports whether the view "joined" may skip a line end at i.
 func (in *input) isJoined(i int) bool { return in.runBefore(i) >= minJoined }
 
-// runBefore returns the number of consecutive base64 characters before i, at most
-// minJoined.
+// runBefore returns the number of consecutive base64 characters before i. The result is
+// at most minJoined.
 func (in *input) runBefore(i int) int {
 	n := 0
 	for n < minJoined && n < i {
@@ -199,9 +202,9 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number parses a number at the beginning of b. The parameters "least" and "most"
-// limit the number of its digits. digits is 0 if b begins with no such number.
-// digits is the constant "more" if b ends inside the number.
+// number parses a number at the beginning of b. The parameters "least" and "most" limit
+// the number of digits. The result "digits" is 0 if b does not begin with such a number.
+// It is the constant "more" if b ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -221,7 +224,8 @@ func number(b []byte, base rune, least, most int) (n rune, digits int) {
 }
 
 // readBackslash reads a backslash escape at offset i. If there is no such escape, the
-// result "next" is 0. If runes is true, \xHH and octal escapes are characters.
+// result "next" is 0. If the parameter "runes" is true, \xHH and octal escapes are
+// characters.
 func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	b := in.b[i+1:]
 	if len(b) == 0 {
@@ -253,8 +257,8 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	return s, 0
 }
 
-// readTwice reads an escape at i in text that was escaped twice. The view v must be
-// the constant "escaped" or escapedRunes.
+// readTwice reads an escape at offset i in text that was escaped twice. The view v must
+// be the constant "escaped" or escapedRunes.
 func (in *input) readTwice(i int, v view) (s symbols, next int) {
 	var inner [maxEscapes]byte
 	var ends [maxEscapes]int
@@ -270,9 +274,9 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// The inner escape contains only characters of one byte. If the outer escape
-		// is a longer character, its first byte shows that the character does not
-		// belong to the inner escape.
+		// The inner escape contains only characters of one byte. If the outer escape is a
+		// longer character, its first byte does not match the inner escape. So the
+		// character does not belong to the inner escape.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at
@@ -293,9 +297,9 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 
 func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
 
-// readBreak reads the text between two literals on consecutive lines: a quote, an
-// optional +, a line end and a quote. It returns the offset after this text, or 0 if
-// the text at i is different.
+// readBreak reads the text between two literals on consecutive lines. This text is a
+// quote, an optional +, a line end and a quote. readBreak returns the offset after this
+// text. It returns 0 if the text at i is different.
 func (in *input) readBreak(i int) (next int) {
 	at := i + 1
 	skip := func(text string) {
@@ -329,8 +333,8 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// The function "numbered" converts the number in an escape to symbols. The number means
-// a character if runes is true, and a byte if it is false.
+// The function "numbered" converts the number in an escape to symbols. If the parameter
+// "runes" is true, the number means a character. Otherwise it means a byte.
 func numbered(n rune, runes bool) symbols {
 	if runes {
 		return oneRune(n)
@@ -338,9 +342,9 @@ func numbered(n rune, runes bool) symbols {
 	return one(byte(n))
 }
 
-// afterNumber returns the offset after a number at i. digits is the result of the
-// function "number". afterNumber returns 0 if the number is missing or has fewer
-// digits than the parameter "least".
+// afterNumber returns the offset after a number at i. The parameter "digits" is the
+// result of the function "number". afterNumber returns 0 if the number is missing or has
+// fewer digits than the parameter "least".
 func afterNumber(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:
@@ -393,8 +397,8 @@ func (in *input) readUTF16(i int) (s symbols, next int) {
 	}
 }
 
-// readPercent reads an escape of the form %HH at i. The result "next" is 0 if there
-// is none.
+// readPercent reads an escape of the form %HH at i. The result "next" is 0 if there is no
+// such escape.
 func (in *input) readPercent(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+1:], 16, 2, 2)
 	return one(byte(n)), afterNumber(i+1, digits, in.last, 2)
@@ -403,8 +407,8 @@ func (in *input) readPercent(i int) (s symbols, next int) {
 // maxReference is the maximum length of a character reference in bytes.
 const maxReference = len("&#x0010FFFF;")
 
-// readReference reads a character reference, such as &amp;, at i. The result "next"
-// is 0 if there is none.
+// readReference reads a character reference, such as &amp;, at i. The result "next" is 0
+// if there is no such reference.
 func (in *input) readReference(i int) (s symbols, next int) {
 	b := in.b[i:min(len(in.b), i+maxReference)]
 	end := 1
@@ -447,7 +451,7 @@ func entities() []entity {
 	return []entity{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", '\u00a0'}}
 }
 
-// mayBeReference reports whether text is the beginning of a character reference.
+// mayBeReference reports whether the text is the beginning of a character reference.
 func mayBeReference(text string) bool {
 	if len(text) == 1 || text[1] == '#' {
 		return true

@@ -16,24 +16,25 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FileKeeper is a KeyKeeper that reads root keys from a file. The file has one key of
-// 32 bytes. During a rotation the file has two keys, the newest first. FileKeeper
-// notices when other processes change the file. It is safe for concurrent use.
+// FileKeeper is a KeyKeeper that reads root keys from a file. The file usually has one
+// key of 32 bytes. During a rotation, the file has two keys, and the newer key is the
+// first. FileKeeper notices when other processes change the file. It is safe for
+// concurrent use.
 type FileKeeper struct {
 	path string
 
 	mu   sync.Mutex
 	ring keyring
-	// The field "read" describes the file at the time of the last read, so that
-	// changes are noticed.
+	// The field "read" describes the file at the time of the last read. With this
+	// description, FileKeeper notices changes of the file.
 	read os.FileInfo
 }
 
 var _ Rotator = (*FileKeeper)(nil)
 
 // OpenFileKeeper reads the root keys from the file. It returns an error if other users
-// can access the file, because these users may have read the keys. It returns
-// fs.ErrNotExist if the file does not exist.
+// can access the file, because they may already know the keys. It returns fs.ErrNotExist
+// if the file does not exist.
 func OpenFileKeeper(path string) (*FileKeeper, error) {
 	k := &FileKeeper{path: path}
 	if err := k.load(); err != nil {
@@ -42,8 +43,8 @@ func OpenFileKeeper(path string) (*FileKeeper, error) {
 	return k, nil
 }
 
-// OpenOrCreateFileKeeper is like OpenFileKeeper, but creates the file with a new
-// root key if the file does not exist.
+// OpenOrCreateFileKeeper opens the file like OpenFileKeeper. If the file does not exist,
+// it first creates the file with a new root key.
 func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
 	if err := createRootKey(path); err != nil {
 		return nil, fmt.Errorf("vault: root key %s: %w", path, err)
@@ -61,8 +62,8 @@ func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.Wrapp
 	return k.ring.wrap(key, associated)
 }
 
-// Unwrap decrypts a key. If the keeper does not know the root key that encrypted it,
-// Unwrap reads the file again.
+// Unwrap decrypts a key. If the keeper does not know the root key that encrypted this
+// key, Unwrap reads the file again.
 func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -86,8 +87,8 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. It also keeps root keys that are no longer in the file: a
-// caller may still hold a key that was wrapped before a rotation.
+// load reads the file. It also keeps root keys that are no longer in the file. A caller
+// may still have a key that was encrypted before a rotation.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
@@ -106,8 +107,8 @@ func (k *FileKeeper) load() error {
 	return nil
 }
 
-// Begin adds a new root key to the file as the first key, unless a rotation has
-// already begun. The caller must ensure that only one rotation runs at a time.
+// Begin adds a new root key at the beginning of the file. It adds no key if a rotation
+// has already begun. The caller must ensure that only one rotation runs at a time.
 func (k *FileKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,7 +129,7 @@ func (k *FileKeeper) Begin(context.Context) (newest string, others []string, err
 	return k.ring[0].id, k.ring[1:].names(), nil
 }
 
-// Finish removes all root keys except the newest from the file.
+// Finish removes all root keys except the newest root key from the file.
 func (k *FileKeeper) Finish(context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -139,7 +140,7 @@ func (k *FileKeeper) Finish(context.Context) error {
 	return writeRootKeys(k.path, keys[:1])
 }
 
-// Rotating reports whether a rotation has begun but not finished.
+// Rotating reports whether a rotation has begun but has not finished.
 func (k *FileKeeper) Rotating() (bool, error) {
 	keys, _, err := readRootKeys(k.path)
 	return len(keys) > 1, err
@@ -170,9 +171,8 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 	return slices.Collect(slices.Chunk(all, keyBytes)), info, nil
 }
 
-// createRootKey creates the file with a random root key, unless the file exists. It
-// never replaces a file, so two servers that start at the same time use the same
-// key.
+// createRootKey creates the file with a random root key, unless the file already exists.
+// It never replaces a file. So two servers that start at the same time use the same key.
 func createRootKey(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -190,17 +190,18 @@ func createRootKey(path string) error {
 	})
 }
 
-// writeRootKeys replaces the file atomically.
+// writeRootKeys replaces the file atomically: readers see either the old or the new file.
 func writeRootKeys(path string, keys [][]byte) error {
 	return publish(path, slices.Concat(keys...), func(made string) error { return os.Rename(made, path) })
 }
 
-// temporaryKeys is the pattern for the names of temporary files, which contain root
+// temporaryKeys is a pattern for the names of temporary files. These files contain root
 // keys.
 const temporaryKeys = ".root-key-*"
 
-// RemoveTemporaryKeys removes temporary files that a killed process has left next to
-// the root key file. They contain root keys.
+// RemoveTemporaryKeys removes temporary files of a killed process. The files are in the
+// same directory as the root key file. They must not remain there, because they contain
+// root keys.
 func RemoveTemporaryKeys(path string) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
@@ -211,8 +212,8 @@ func RemoveTemporaryKeys(path string) error {
 	return removeTemporaryKeys(dir)
 }
 
-// removeTemporaryKeys removes the temporary files in a directory. The caller must
-// hold the lock of the directory, so that no other process is using the files.
+// removeTemporaryKeys removes the temporary files in a directory. The caller must hold
+// the lock of the directory. The lock ensures that no other process uses these files.
 func removeTemporaryKeys(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -246,9 +247,9 @@ func lockDirectory(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// publish writes a temporary file in the directory of path and syncs it to the disk.
-// Then it calls the function "put", which moves the file to its final name. The file
-// must be on the disk before the server encrypts data with a key from the file.
+// publish writes a temporary file in the directory of the given path and syncs it to the
+// disk. Then it calls the function "put", which moves the file to its final name. The
+// file must be on the disk before the server encrypts data with a key from the file.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)

@@ -10,31 +10,32 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// KeyKeeper encrypts keys with root keys. The root keys can be in another process, or
-// in a device that never reveals them.
+// KeyKeeper encrypts keys with root keys. The root keys can be in another process, or in
+// a device that never reveals its keys.
 type KeyKeeper interface {
-	// Wrap encrypts a key with the newest root key. Unwrap needs the same associated
-	// data.
+	// Wrap encrypts a key with the newest root key. To decrypt the key, Unwrap needs the
+	// same associated data.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
-	// Unwrap decrypts a key. It returns ErrDamaged if the parameter "wrapped" or
-	// "associated" was changed, or if the root key is missing.
+	// Unwrap decrypts a key. It returns ErrDamaged if the root key is missing, or if the
+	// parameter "wrapped" or "associated" was changed.
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
-// The constants "wrapping" and "naming" are labels for HKDF-SHA256 (RFC 5869), which
-// derives two values from a root key: the key that encrypts other keys, and the root
-// key's ID. So the root key itself encrypts nothing, and the ID reveals nothing about
+// The constants "wrapping" and "naming" are labels for HKDF-SHA256 (RFC 5869). HKDF
+// derives two values from a root key: a wrapping key, which encrypts other keys, and the
+// ID of the root key. So the root key itself encrypts nothing, and the ID does not reveal
 // the root key.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"
 )
 
-// idBytes is the size of a root key's ID in bytes. It suffices to distinguish the
+// idBytes is the size of a root key's ID in bytes. This size is enough to distinguish the
 // root keys of one server.
 const idBytes = 8
 
-// rootKey is a root key with its ID and its wrapping key, which encrypts other keys.
+// rootKey contains a root key, its ID and its wrapping key. The wrapping key encrypts
+// other keys.
 type rootKey struct {
 	id            string
 	key, wrapping []byte
@@ -52,7 +53,7 @@ func newRootKey(key []byte) (*rootKey, error) {
 	return &rootKey{hex.EncodeToString(id), key, w}, nil
 }
 
-// keyring is a list of root keys, newest first.
+// keyring is a list of root keys. The newest key is the first.
 type keyring []*rootKey
 
 func newKeyring(keys [][]byte) (keyring, error) {
@@ -79,9 +80,9 @@ func (r keyring) names() []string {
 	return names
 }
 
-// canUnwrap reports whether the keyring may contain the root key that encrypted the
-// given key. For keys that an older version of the server encrypted, it always returns
-// true, because the older version did not store the ID of the root key.
+// canUnwrap reports whether the keyring may contain the root key that encrypted the given
+// key. An older version of the server did not store the ID of the root key. For keys that
+// this version encrypted, canUnwrap always returns true.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }

@@ -10,27 +10,27 @@ import (
 // Rotator is a KeyKeeper that supports the rotation of its root key.
 type Rotator interface {
 	KeyKeeper
-	// Begin adds a new root key as the newest one. It returns the ID of the new key
-	// and the IDs of the other root keys. If an earlier rotation is not finished,
-	// Begin adds no key.
+	// Begin adds a new root key as the newest root key. It returns the ID of the new key
+	// and the IDs of the other root keys. If an earlier rotation is not finished, Begin
+	// adds no key.
 	Begin(ctx context.Context) (newest string, others []string, err error)
-	// Finish removes all root keys except the newest. Rotate calls Finish when the
-	// stored keys are no longer encrypted with the old root keys.
+	// Finish removes all root keys except the newest root key. Rotate calls Finish when
+	// no stored key is encrypted with an old root key.
 	Finish(ctx context.Context) error
 }
 
-// rewrapBatch is the number of keys that one transaction replaces. It is small, so that
-// a running server does not wait long before it can write.
+// rewrapBatch is the number of keys that one transaction replaces. It is small, because a
+// running server must not wait long before it can write.
 const rewrapBatch = 50
 
-// Rotate adds a new root key and encrypts all stored keys with it. This works even
-// while a server runs. If a call was interrupted, the next call continues its work.
-// Rotate calls the function "progress" with the number of keys that it has encrypted
-// so far.
+// Rotate adds a new root key and encrypts all stored keys with this root key. This works
+// even while a server runs. If a call was interrupted, the next call continues the work.
+// Rotate calls the function "progress" with the number of keys that it has encrypted so
+// far.
 //
-// After RetireRootKeys, the store refuses keys that are encrypted with old root
-// keys. So a server that still uses an old root key cannot store a key that Rotate
-// would miss.
+// After a call of RetireRootKeys, the store refuses keys that are encrypted with old root
+// keys. So a server that still uses an old root key cannot store a key that Rotate does
+// not see.
 func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress func(done int)) error {
 	id, others, err := keeper.Begin(ctx)
 	if err != nil {

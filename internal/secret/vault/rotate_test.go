@@ -18,8 +18,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig is a store and a root key. path is the path of the key's file, and the field
-// "sealed" has one sealed value of each user.
+// rig contains a store and a root key. The field "path" is the path of the file with the
+// root key. The field "sealed" contains one sealed value for each user.
 type rig struct {
 	store  *sqlite.Store
 	path   string
@@ -89,9 +89,9 @@ func (r *rig) requireAllOpen(t *testing.T, k vault.KeyKeeper) {
 	}
 }
 
-// failingStore is a store that returns errKilled at one call, as if the process was
-// killed. The field "left" counts the calls until the failing one. If after is true,
-// the failing call still takes effect.
+// failingStore is a store that returns errKilled at one call. So it simulates that the
+// process was killed. The field "left" counts the calls until this call. If the field
+// "after" is true, the failing call still takes effect.
 type failingStore struct {
 	pyth.KeyStore
 	left  *int
@@ -148,8 +148,8 @@ func TestRotateContinuesAfterKillAtAnyCall(t *testing.T) {
 				if err := vault.Rotate(t.Context(), k, failingStore{r.store, &left, after}, func(int) {}); !errors.Is(err, errKilled) {
 					t.Fatalf("got %v", err)
 				}
-				// After the failure, the running server, a restarted server and a new user must
-				// all work.
+				// After the failure, the running server, a restarted server and a new
+				// user must all be able to use the vault.
 				r.requireAllOpen(t, server)
 				started, err := vault.OpenFileKeeper(r.path)
 				if err != nil {

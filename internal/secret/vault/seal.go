@@ -13,13 +13,13 @@ import (
 // keyBytes is the size of each key in bytes (AES-256).
 const keyBytes = 32
 
-// format is the first byte of a sealed value. It stands for AES-256-GCM with a
-// random nonce of 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 random
-// nonces per key, and a key of this server encrypts far fewer values.
+// format is the first byte of a sealed value. It means AES-256-GCM with a random nonce of
+// 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 random nonces for each key.
+// A key of this server encrypts much fewer values.
 const format = 1
 
-// ErrDamaged means that a sealed value cannot be decrypted, because it was changed
-// or encrypted under another label.
+// ErrDamaged means that a sealed value cannot be decrypted. The value was changed, or it
+// was encrypted with another label.
 var ErrDamaged = errors.New("vault: the value was changed or sealed under another label")
 
 func seal(key, plaintext, associated []byte) ([]byte, error) {
@@ -71,8 +71,8 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 
 func serverKeyLabel(name string) []byte { return associated("server key", name) }
 
-// The function "associated" joins the parts to associated data. It writes the length
-// before each part, so that different parts always give different results.
+// The function "associated" joins its parameters to associated data. It writes the length
+// of each part before the part. So different parts always give different results.
 func associated(parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {

@@ -10,14 +10,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SettingKeeper is a KeyKeeper whose root keys come from a setting. The operator
+// SettingKeeper is a KeyKeeper that gets its root keys from a setting. The operator
 // stores the keys and passes them to each process.
 type SettingKeeper struct{ ring keyring }
 
 var _ Rotator = (*SettingKeeper)(nil)
 
-// NewSettingKeeper parses the setting: root keys of 32 bytes in base64 (RFC 4648,
-// section 4), newest first, separated by commas. The errors contain no key.
+// NewSettingKeeper parses the setting. The setting contains root keys of 32 bytes in
+// base64 (RFC 4648, section 4), separated by commas. The newest key is the first. The
+// errors contain no key.
 func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	var keys [][]byte
 	for part := range strings.SplitSeq(string(setting), ",") {

@@ -1,10 +1,10 @@
-// Package vault encrypts data that the server stores for users (envelope
-// encryption). Each user has a data key, which encrypts the user's values. A root
-// key encrypts the data keys.
+// Package vault encrypts data that the server stores for users (envelope encryption).
+// Each user has a data key. The data key encrypts the user's values. A root key encrypts
+// the data keys.
 //
 // Decryption needs the same user, kind, name and version as encryption. AES-256-GCM
-// authenticates them as associated data (NIST SP 800-38D). Decryption also fails if the
-// encrypted value was changed.
+// authenticates these four fields as associated data (NIST SP 800-38D). Decryption also
+// fails if the encrypted value was changed.
 package vault
 
 import (
@@ -41,8 +41,8 @@ func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 // Keeper returns the keeper that encrypts the keys of the vault.
 func (v *Vault) Keeper() KeyKeeper { return v.keeper }
 
-// NewDataKey creates and encrypts a data key for a new user. The caller must store
-// the key.
+// NewDataKey creates a data key for a new user and encrypts this key. The caller must
+// store the encrypted key.
 func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	key := make([]byte, keyBytes)
 	if _, err := rand.Read(key); err != nil {
@@ -76,8 +76,8 @@ func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, pl
 	return seal(opened, plaintext, label.associatedData(key.UserID))
 }
 
-// Open decrypts a value of the user. It returns ErrDamaged if the value was changed
-// or encrypted under another label.
+// Open decrypts a value of the user. It returns ErrDamaged if the value was changed or
+// encrypted with another label.
 func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed []byte) ([]byte, error) {
 	o, err := v.Opener(ctx, user)
 	if err != nil {
@@ -110,7 +110,7 @@ func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	return &Opener{user, aead}, nil
 }
 
-// Open decrypts a value like Vault.Open.
+// Open decrypts a value in the same way as Vault.Open.
 func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
@@ -130,20 +130,21 @@ func (v *Vault) Sealer(ctx context.Context, user pyth.UserID) (*Sealer, error) {
 	return &Sealer{user, o.aead}, nil
 }
 
-// Seal encrypts a value like Vault.Seal.
+// Seal encrypts a value in the same way as Vault.Seal.
 func (s *Sealer) Seal(label Label, plaintext []byte) []byte {
 	return sealWith(s.aead, plaintext, label.associatedData(s.user))
 }
 
-// ServerKey returns the server's key with the given name. If there is no such key,
-// it creates a random one with the given length in bytes.
+// ServerKey returns the server's key with the given name. If there is no such key, it
+// creates a random key of the given length in bytes.
 func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {
 	stored, err := v.keys.ServerKey(ctx, name)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
 		if err := v.createServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
 			return nil, err
 		}
-		// Return the stored key, because another process may have created it first.
+		// Another process may have created the key first. So return the key that is in
+		// the store.
 		stored, err = v.keys.ServerKey(ctx, name)
 	}
 	if err != nil {
@@ -176,9 +177,9 @@ func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	return len(data)+len(server) == 0, err
 }
 
-// Check decrypts the server keys and one data key. It returns ErrDamaged if the
-// keeper does not have the root key that encrypted them. It returns nil if the store
-// is empty.
+// Check decrypts the server keys and one data key. It returns ErrDamaged if the keeper
+// does not have the root key that encrypted these keys. It returns nil if the store is
+// empty.
 func (v *Vault) Check(ctx context.Context) error {
 	server, err := v.keys.ServerKeys(ctx)
 	if err != nil {

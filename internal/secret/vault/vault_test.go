@@ -34,7 +34,7 @@ func (k keys) DataKeys(context.Context, pyth.UserID, int) ([]*pyth.DataKey, erro
 
 func (keys) ServerKeys(context.Context) ([]*pyth.ServerKey, error) { return nil, nil }
 
-// The type "stored" is a KeyStore that implements only the methods for data keys.
+// The type "stored" is a fake KeyStore that implements only the methods for data keys.
 type stored struct {
 	pyth.KeyStore
 	keys
@@ -107,7 +107,7 @@ func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 			}
 		})
 	}
-	// Decryption must fail if a user's record contains the data key of another user.
+	// Decryption must fail if the record of a user contains the data key of another user.
 	all["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: all["ada"].Wrapped}
 	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("got %v", err)

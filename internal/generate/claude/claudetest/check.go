@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// call contains those fields of a request body that the fake server knows.
+// call contains the fields of a request body that the fake server knows.
 type call struct {
 	Model        string                 `json:"model"`
 	MaxTokens    int64                  `json:"max_tokens"`
@@ -67,8 +67,8 @@ type (
 	}
 )
 
-// check validates a request. It returns the status, type and message of the error
-// that the real API would return. status is 0 if the request is valid.
+// check validates a request. It returns the status, type and message of the error that
+// the real API would return. The status is 0 if the request is valid.
 func check(r *http.Request, body []byte) (status int, kind, message string) {
 	invalid := func(message string) (int, string, string) {
 		return http.StatusBadRequest, "invalid_request_error", message
@@ -98,8 +98,8 @@ func check(r *http.Request, body []byte) (status int, kind, message string) {
 	return 0, "", ""
 }
 
-// formFault returns the API's error about schemas, tools and tool choice, or "" if
-// they are valid.
+// formFault returns the error of the API about invalid schemas, tools or tool choice. It
+// returns "" if all of them are valid.
 func (c *call) formFault() string {
 	var schemas []schema
 	for _, t := range c.Tools {
@@ -135,7 +135,8 @@ func (c *call) formFault() string {
 	return ""
 }
 
-// messagesFault returns the API's error about the messages, or "" if they are valid.
+// messagesFault returns the error of the API about invalid messages. It returns "" if the
+// messages are valid.
 func (c *call) messagesFault() string {
 	if len(c.Messages) == 0 {
 		return "messages: at least one message is required"

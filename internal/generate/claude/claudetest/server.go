@@ -1,9 +1,9 @@
 // Package claudetest provides a fake server of Anthropic's Messages API for tests and
-// benchmarks. The caller determines the responses with a script. The server supports
-// JSON, server-sent events, schemas, tools and realistic failures.
+// benchmarks. The caller passes a script, which determines the responses. The server
+// supports JSON, server-sent events, schemas, tools and realistic failures.
 //
-// The server rejects invalid requests with the errors of the real API. It checks all
-// parts of the API that this module uses. It stores every request.
+// The server responds to invalid requests with the same errors as the real API. It checks
+// all parts of the API that this module uses. It stores every request.
 package claudetest
 
 import (
@@ -21,7 +21,8 @@ import (
 // Key is the API key that the server accepts.
 const Key = "sk-ant-api03-test"
 
-// Names of models. Forced tool calls are rejected for Model and accepted for OldModel.
+// Names of models. The server rejects forced tool calls for Model and accepts them for
+// OldModel.
 const (
 	Model    = "claude-sonnet-5-5"
 	OldModel = "claude-haiku-4-5"
@@ -38,14 +39,14 @@ type Server struct {
 	canceled int
 }
 
-// Request is a stored request.
+// Request is a request that the server has received and stored.
 type Request struct {
 	Header http.Header
 	Body   []byte
 }
 
-// Start starts a server with a script. The server answers each request with the next
-// step, and repeats the last step.
+// Start starts a server with a script of steps. The server uses one step for each
+// request. After the last step, it repeats this step for all further requests.
 func Start(steps ...Step) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,8 +76,8 @@ func (s *Server) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-// Canceled returns the number of requests that clients canceled during Hang or
-// HangWithin.
+// Canceled returns the number of requests that clients canceled while the server executed
+// the step Hang or HangWithin.
 func (s *Server) Canceled() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,8 +116,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(x)
 }
 
-// The method "next" stores a request. It returns the step for the request, and the
-// number of the request, from 1.
+// The method "next" stores a request. It returns the step for the request and the number
+// of the request. The first request has the number 1.
 func (s *Server) next(r Request) (Step, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// The function "conforms" checks a raw JSON object against a type of the SDK. The
-// object must have all required fields and no unknown field.
+// The function "conforms" checks whether a raw JSON object matches a type of the SDK. The
+// object must have all required fields and no unknown fields.
 func conforms(t *testing.T, raw json.RawMessage, of reflect.Type) {
 	t.Helper()
 	var have map[string]json.RawMessage

@@ -28,14 +28,15 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content returns a Step that answers with the given content, unchanged, even if its
-// format is wrong.
+// Content returns a Step that answers with the given content. It does not change the
+// content, even if the format is wrong.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
 // Refusal returns a Step that answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
-// CutOff answers with content that was cut off at the token limit.
+// CutOff returns a Step that answers with truncated content, as the API does at the token
+// limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
 // Failure returns a Step that answers with an API error of the given type. The
@@ -49,11 +50,11 @@ func Failure(status int, kind, message string, headers ...string) Step {
 	}
 }
 
-// Overloaded returns a Step that answers with the API's error for overload.
+// Overloaded returns a Step that answers with the API's error for an overloaded server.
 func Overloaded() Step { return Failure(529, "overloaded_error", "Overloaded", "Retry-After", "0.01") }
 
-// RateLimited answers with a rate limit error. The header Retry-After contains the
-// time to wait.
+// RateLimited returns a Step that answers with a rate limit error. The header Retry-After
+// contains the time to wait.
 func RateLimited(wait time.Duration) Step {
 	return Failure(http.StatusTooManyRequests, "rate_limit_error",
 		"This request would exceed the rate limit for your organization", "Retry-After", fmt.Sprint(wait.Seconds()))
@@ -68,16 +69,17 @@ func Raw(status int, mediaType, body string) Step {
 	}
 }
 
-// Redirect redirects the client to another URL.
+// Redirect returns a Step that redirects the client to another URL.
 func Redirect(to string) Step {
 	return func(x *exchange) { http.Redirect(x.w, x.r, to, http.StatusTemporaryRedirect) }
 }
 
-// Hang sends no answer and waits until the client cancels the request.
+// Hang returns a Step that sends no response. The Step waits until the client cancels
+// the request.
 func Hang() Step { return func(x *exchange) { x.hang() } }
 
-// HangWithin streams the content and then hangs until the client cancels the
-// request.
+// HangWithin returns a Step that streams the content. Then it waits until the client
+// cancels the request.
 func HangWithin(content string) Step {
 	return func(x *exchange) {
 		x.begin()
@@ -86,8 +88,8 @@ func HangWithin(content string) Step {
 	}
 }
 
-// Drop closes the connection before the end of the response. With streaming, it
-// sends the content first.
+// Drop returns a Step that closes the connection before the end of the response. In
+// streaming mode, it sends the content first.
 func Drop(content string) Step {
 	return func(x *exchange) {
 		if x.call.Stream {
@@ -102,8 +104,8 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams the content and then sends an error event instead of the end of
-// the message. Without streaming, it responds with status 500.
+// BreakOff returns a Step that streams the content. Then it sends an error event instead
+// of the end of the message. Without streaming, it responds with status 500.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
@@ -137,7 +139,7 @@ func (x *exchange) answer(content, reason string) {
 	x.end(reason)
 }
 
-// message returns the body of a response without streaming.
+// message returns the body of a response that is not a stream.
 func (x *exchange) message(content, reason string) any {
 	blocks := []any{}
 	switch {
@@ -178,7 +180,7 @@ func details(reason any) any {
 	return map[string]any{"type": "refusal", "category": "cyber", "explanation": "This request was declined."}
 }
 
-// begin sends the events of a stream until the start of its content block.
+// begin sends the first events of a stream, up to the start of the content block.
 func (x *exchange) begin() {
 	x.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	x.event("message_start", map[string]any{"type": "message_start", "message": x.envelope([]any{}, nil, 1)})

@@ -1,4 +1,4 @@
-// Package imagestoretest provides a check of package contents for tests.
+// Package imagestoretest provides a check of package contents for use in tests.
 package imagestoretest
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Check checks that all paths are below the root of the package, and that the size
-// is correct and at most Room.
+// Check checks that all paths are below the root of the package. It also checks that the
+// size is correct and not larger than Room.
 func Check(t *testing.T, c *imagestore.Contents) {
 	t.Helper()
 	var size int64
@@ -27,7 +27,7 @@ func Check(t *testing.T, c *imagestore.Contents) {
 	}
 }
 
-// Files returns the files by path.
+// Files returns a map from the paths of the files to the files.
 func Files(t testing.TB, c *imagestore.Contents) map[string]tree.Entry {
 	t.Helper()
 	files := map[string]tree.Entry{}

@@ -1,4 +1,4 @@
-// Package resolvetest provides tests of requirements that all resolvers share.
+// Package resolvetest provides tests of requirements. The tests of all resolvers use it.
 package resolvetest
 
 import (
@@ -8,9 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// HostileRequirements returns texts that are hostile or invalid as requirements
-// (attacks 81, 82 and 87). A resolver must refuse them. The only exceptions are a
-// few texts that are valid in one of the runtimes.
+// HostileRequirements returns texts that are hostile or invalid as requirements (attacks
+// 81, 82 and 87). A resolver must refuse these texts. The only exceptions are a few texts
+// that are valid in one of the runtimes.
 func HostileRequirements() []string {
 	return []string{
 		"", " ", "-", ".", "--index-url=http://evil.example", "-r x", "-e .", "git+https://evil.example/x", "file:///etc/passwd", "./x", "../x", "/x",
@@ -22,8 +22,8 @@ func HostileRequirements() []string {
 	}
 }
 
-// CheckRefusal checks that the function "parse" refuses all hostile requirements,
-// except for the given texts, which are valid requirements in this runtime.
+// CheckRefusal checks that the function "parse" refuses all hostile requirements, except
+// for the given texts. The given texts are valid requirements in this runtime.
 func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error), valid ...string) {
 	t.Helper()
 	allowed := map[string]bool{}
@@ -37,10 +37,10 @@ func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error),
 	}
 }
 
-// Fuzz checks the normalized text of each requirement that the function "parse"
-// accepts. The text must not be a URL, a path or an option for a package manager.
-// Parsing the text again must not change it. If scoped is true, names may have a
-// scope, as in @scope/name.
+// Fuzz checks the normalized text of each requirement that the function "parse" accepts.
+// The text must not be a URL, a path or an option for a package manager. If the function
+// parses the text again, the text must not change. If the parameter "scoped" is true,
+// names may have a scope, as in @scope/name.
 func Fuzz(f *testing.F, parse func(string) (resolve.Requirement, error), scoped bool) {
 	f.Helper()
 	for _, text := range append(HostileRequirements(), "numpy >= 2, < 3", "a[b]!=1.0rc1", "@noble/hashes@^1.4.0", "zod@1.2.3 - 2") {
