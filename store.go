@@ -314,8 +314,8 @@ type TokenBudgetStore interface {
 	// number takes further tokens from the budget. If the day is not the user's latest
 	// day, ReturnTokens does nothing.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
-	// TokensTaken returns the number of tokens that were taken from the user's budget
-	// of the day, without the returned tokens.
+	// TokensTaken returns the number of tokens that the user has used on the given day:
+	// the taken tokens minus the returned tokens.
 	TokensTaken(ctx context.Context, user UserID, day time.Time) (int64, error)
 }
 

@@ -38,8 +38,8 @@ type poolFlags struct {
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which the server destroys a user's idle sandbox. With 0, the server destroys a sandbox after each program."`
 	SandboxRuns       int           `default:"1000" help:"Number of programs after which the server replaces a user's sandbox. The value 0 means never."`
 	Rollback          string        `default:"on" enum:"on,off" help:"Whether a sandbox restores the state of the interpreter after a program, instead of starting a new interpreter: ${enum}."`
-	RollbackRuns      int           `default:"100" help:"Number of programs after which a sandbox replaces a restored interpreter."`
-	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which a sandbox replaces a restored interpreter."`
+	RollbackRuns      int           `default:"100" help:"Number of programs after which a sandbox starts a new interpreter instead of restoring the old one."`
+	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which a sandbox starts a new interpreter instead of restoring the old one."`
 }
 
 type networkFlags struct {

@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. huma checks requests with the
-// document in the parameter "api". In this document, each schema lists all fields and
-// rejects unknown fields. The published document has these differences:
+// publish returns the OpenAPI document that clients can read. The parameter "api" is a
+// different document: huma checks requests with it. There, each schema lists all fields
+// and rejects unknown fields. The published document has these differences:
 //
 //   - the schema of a Go type that embeds other types is an allOf of their schemas;
 //   - the schema of a request type with several variants is a oneOf of the variants;

@@ -15,9 +15,9 @@ type secrets struct {
 	grant pyth.SecretGrant
 	// The field "injected" holds the values that the program receives.
 	injected []pyth.SecretValue
-	// The field "hidden" holds the values to redact. These are all values of grant and
-	// the values of earlier runs in the session, because the interpreter may still hold
-	// them.
+	// The field "hidden" holds the values to redact: all values in the field "grant",
+	// and the values of earlier runs in the session. The interpreter of a session may
+	// still hold values of earlier runs.
 	hidden []pyth.SecretValue
 }
 

@@ -26,11 +26,11 @@ const (
 	// The view escapedRunes is like the view "escaped" with one difference: \xHH and
 	// octal escapes are characters, as in Python's repr of str.
 	escapedRunes
-	// The view escapedTwice decodes the text twice in the same way as the view "escaped".
-	// For example, it finds values in JSON that is inside a JSON string.
+	// The view escapedTwice decodes the backslash escapes of the text two times. With
+	// this view, values are found in JSON that is inside a JSON string.
 	escapedTwice
-	// The view escapedTwiceRunes decodes the text twice in the same way as the view
-	// escapedRunes.
+	// The view escapedTwiceRunes decodes the text two times. Here, \xHH and octal
+	// escapes are characters.
 	escapedTwiceRunes
 	// The view "percent" decodes %HH, as in URLs (RFC 3986).
 	percent

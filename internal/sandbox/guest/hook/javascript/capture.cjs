@@ -81,8 +81,8 @@ function sources(source, found, before, after) {
   const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
   if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
   if (from === 0 && before !== '') {
-    // Replace the end of the first line by the inserted call, because V8 does not show
-    // the end of the first line.
+    // No space precedes an expression at the beginning of the program. Write Node's
+    // wrapper function without spaces, and put the call into the space that this saves.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
   const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
