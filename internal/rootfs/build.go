@@ -216,8 +216,8 @@ func (b *builder) find() (string, error) {
 func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
 
 // checksum returns the CRC-32C of a file. The computation takes some hundredths of a
-// second. It detects accidental damage. It does not have to detect manipulation, because
-// only the server can write to the directory.
+// second. The checksum detects accidental damage. It does not have to detect
+// manipulation, because only the server can write to the directory.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {

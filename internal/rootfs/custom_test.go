@@ -45,7 +45,7 @@ func source(t *testing.T, all map[string]string) string {
 	return dir
 }
 
-// python creates a root file system that contains a file like a Python interpreter.
+// python creates a root file system with a file that looks like a Python interpreter.
 func python(t *testing.T) string {
 	return source(t, map[string]string{
 		"usr/bin/python3.11": string(program), "usr/bin/python3": "→python3.11", "bin": "→usr/bin",

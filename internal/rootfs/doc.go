@@ -1,4 +1,4 @@
-// Package rootfs makes the root file system of sandboxes. It is a read-only EROFS image.
+// Package rootfs makes the root file system of sandboxes as a read-only EROFS image.
 //
 // The image contains Python with a compiled standard library. It contains Node if this
 // machine has a Node binary. It also contains the guest agent, which is the process that

@@ -11,8 +11,8 @@ import (
 // AMD64 supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host contains the directories in which this machine has programs, libraries and other
-// files for the image.
+// host contains the paths at which this machine has programs, libraries and other files
+// for the image.
 type host struct {
 	programs []string
 	// The field "libraries" contains the directories that the loader searches, in the
@@ -24,7 +24,7 @@ type host struct {
 	locales   []string
 }
 
-// thisHost returns the directories that Debian and other distributions use.
+// thisHost returns the paths that Debian and other distributions use.
 func thisHost() host {
 	return host{
 		programs: []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"},

@@ -4,8 +4,7 @@
 //   - A job cannot see the host or another job.
 //   - The limits of a job hold, even if the guest is hostile.
 //   - After Sandbox.Close, no process, cgroup, mount, file or descriptor of the
-//     sandbox remains. If the server was killed, the next call of
-//     New removes these remains.
+//     sandbox remains. If the server was killed, the next call of New removes them.
 package sandbox
 
 import (

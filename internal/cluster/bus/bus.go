@@ -23,8 +23,9 @@ type Config struct {
 	URLs string
 	// CA is a file with the certificates of the authorities that sign the certificate
 	// of the NATS server. If it is "", the certificate authorities of the system are
-	// used. Certificate and Key are files with the client certificate of this process
-	// and its key. They are "" if this process has no client certificate.
+	// used. Certificate is a file with the client certificate of this process, and Key
+	// is a file with its private key. Both are "" if this process has no client
+	// certificate.
 	CA, Certificate, Key string
 	// Credentials is a file with NATS credentials (JWT and seed). It is "" if this
 	// process needs no credentials file.

@@ -102,7 +102,9 @@ type pin struct {
 	// lostAt is the time when the server noticed that the worker was lost. It is zero
 	// if the worker is not lost.
 	lostAt time.Time
-	// expires is the time when a reservation ends. It is zero for a session.
+	// expires is the time when a reservation ends. For a session or reservation that
+	// another server opened, it is the time when the Fleet forgets the worker. It is
+	// zero for a session that this server opened.
 	expires time.Time
 	// The field "reserves" is the user of a reservation that this server has made. It
 	// is "" for sessions and for reservations of other servers.

@@ -16,8 +16,8 @@ import (
 // refuses the job does not count as failed.
 const maxAttempts = 3
 
-// errNotStarted means that the worker or the connection was lost before the program
-// started.
+// errNotStarted means that the worker was lost, or that the call to it failed, before the
+// program started.
 var errNotStarted = errors.New("fleet: the worker was lost before the program started")
 
 // run is a job that the server sends to a worker.

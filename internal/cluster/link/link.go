@@ -319,9 +319,8 @@ func (l *Link) Close() {
 	}
 }
 
-// Delivered waits until the other process has received all messages. If the call ends
-// with an error before, Delivered returns false. In this case, the messages may or may
-// not have arrived.
+// Delivered waits until the other process has received all messages. If the call fails
+// first, Delivered returns false. In this case, the messages may or may not have arrived.
 func (l *Link) Delivered() bool {
 	for {
 		l.mu.Lock()

@@ -205,7 +205,7 @@ func (n *Node) Close() {
 }
 
 // introduce sends the announcement of a worker every half second. On a server, it sends
-// FrameHello at the start and after each new connection to the bus.
+// FrameHello at the start, after each new connection to the bus, and every ten seconds.
 func (n *Node) introduce(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -16,11 +16,11 @@ type Run struct {
 	Job pyth.Job
 	// Events is true if the caller wants to receive events.
 	Events bool
-	// Trace is the value of the header traceparent in the caller's trace. It is "" if
-	// there is no trace.
+	// Trace identifies the caller's trace, in the format of the header traceparent. It
+	// is "" if there is no trace.
 	Trace string `json:",omitempty"`
 	// Password is the sealed password of an encrypted program. It is empty if the
-	// program is not encrypted or if it has no sealed password.
+	// job contains no password.
 	Password []byte
 }
 

@@ -62,7 +62,7 @@ type Config struct {
 	Tracer *tracing.Tracer
 }
 
-// Worker serves the calls of servers on this machine.
+// Worker serves the calls of servers.
 type Worker struct {
 	config Config
 	key    *wire.SealingKey

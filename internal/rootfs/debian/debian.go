@@ -2,8 +2,8 @@
 // and dpkg-deb of this machine, and does not have to run as root.
 //
 // apt verifies each package with the signature of its archive. No program and no
-// maintainer script of a package runs. This package does not use or change the packages
-// that are installed on this machine. The same Debian packages always give the same
+// maintainer script of a package runs. Build does not use or change the packages that are
+// installed on this machine. The same Debian packages always give the same
 // bytes.
 package debian
 
@@ -298,7 +298,7 @@ func name(deb string) string {
 	return name
 }
 
-// The method "unpack" adds the files of a package to the root file system.
+// The function "unpack" adds the files of a package to the root file system.
 func unpack(ctx context.Context, files *tree.Tree, deb string) error {
 	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
 	var messages bytes.Buffer

@@ -24,8 +24,8 @@ type layout struct {
 	// The field "inodes" contains the root and all entries. Parents come before their
 	// children, and the entries of a directory are sorted by name.
 	inodes []*inode
-	// The field "data" lists the inodes that have content. The order is the order of the
-	// content in the image.
+	// The field "data" lists the inodes that have content, in the order in which the
+	// image stores their content.
 	data   []*inode
 	blocks int64
 }

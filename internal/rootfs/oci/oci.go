@@ -32,8 +32,8 @@ type Image struct {
 	dir    string
 }
 
-// layer is a tar archive. The layers of an image are unpacked in order into the same
-// tree.
+// layer is a tar archive. The layers of an image are unpacked in order, each over the
+// files of the earlier layers.
 type layer struct {
 	open func() (io.ReadCloser, error)
 	// The field "digest" is the SHA-256 hash that the content must have, in hexadecimal.

@@ -54,9 +54,9 @@ func (s *clientConn) refuse(t target, refused *refusal) {
 	})
 }
 
-// finish adds an ended connection to the run's records. If the proxy refused a request or
-// data on the connection, the parameter "refused" holds the reason. Otherwise the
-// parameter is nil.
+// finish adds an ended connection to the run's records. If the proxy ended the connection
+// because of a rule, or if the server sent no valid response, the parameter "refused"
+// holds the reason. Otherwise the parameter is nil.
 func (s *clientConn) finish(up *upstream, refused *refusal) {
 	c := Connection{
 		Host: up.target.name(), Port: int(up.target.port), Verdict: Allowed,

@@ -173,8 +173,8 @@ func (s *stock) unplace(e *entry) bool {
 	return len(*from) < before
 }
 
-// disown takes a sandbox back from a tenant. If the sandbox has not run a job yet, it is
-// warm again.
+// disown takes a sandbox back from its tenant, so that the sandbox is warm again. If the
+// sandbox has already run a job, disown does nothing.
 func (s *stock) disown(e *entry) {
 	if e.tenant != nil && e.runs == 0 {
 		e.tenant.sandboxes--

@@ -108,9 +108,8 @@ func checkFields() error {
 }
 
 // fieldType returns the type of a nested field. Each name selects a field of the type
-// that the previous name has selected. If the type of the last field is an array, the
-// result is the type of its elements. If there is no such field, fieldType returns an
-// empty struct.
+// that the previous name has selected. If a field is an array, fieldType uses the type of
+// its elements instead. If there is no such field, fieldType returns an empty struct.
 func fieldType(of reflect.Type, names ...string) reflect.Type {
 	for _, name := range names {
 		field, ok := of.FieldByName(name)

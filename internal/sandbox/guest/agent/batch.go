@@ -19,7 +19,8 @@ type calls struct {
 	// The field "kept" refers to all memory whose address is an argument. So Go's garbage
 	// collector does not free this memory.
 	kept []any
-	// assignments are the assignments to make when all calls have succeeded.
+	// The field "assignments" lists variables and the results to store in them when all
+	// calls have succeeded.
 	assignments []assignment
 }
 

@@ -8,8 +8,8 @@ import (
 
 // commonModules contains the modules of Python's standard library that an interpreter may
 // import in advance. An interpreter with all these modules needs about 20 MiB more
-// memory. This is acceptable: the server removes a sandbox only if its memory has grown
-// by 48 MiB since its boot.
+// memory. This is acceptable: the server removes a sandbox if its memory has grown by
+// more than 48 MiB since its boot.
 var commonModules = strings.Fields(`
 	re json random datetime collections itertools functools math typing string time statistics
 	dataclasses enum pathlib csv io base64 hashlib decimal fractions heapq bisect copy operator

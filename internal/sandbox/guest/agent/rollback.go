@@ -54,8 +54,8 @@ func (p *program) permit() error {
 	return writeAll(p.control, []byte{0})
 }
 
-// seal forbids the interpreter to make its first checkpoint from now on. The agent must
-// call seal when the interpreter is ready. Otherwise the user's program could make a
+// seal forbids the interpreter to make a checkpoint if it has not made one yet. The agent
+// must call seal when the interpreter is ready. Otherwise the user's program could make a
 // checkpoint, and state of the program would remain after the run.
 func (p *program) seal() {
 	if p.notices >= 0 {

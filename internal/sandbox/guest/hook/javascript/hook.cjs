@@ -251,8 +251,8 @@ function main() {
     if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program, job.memory);
     if (job.mode === 'results') showResults(job.program, job.memory);
-    // Clear the last RegExp match. Without this module, Node does the same just before it
-    // runs the program.
+    // Clear the last RegExp match, because modules of the hook use regular expressions.
+    // Node does the same just before it reads Module.runMain.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
     // Return a bound function, because a bound function has no frame in traces.

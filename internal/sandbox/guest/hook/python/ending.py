@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-# MAX_SECONDS is the maximum time in seconds to show values. A second limit also applies:
-# half of the time that the run has left.
+# MAX_SECONDS is the maximum time in seconds to show values. If half of the time that the
+# run has left is shorter, this half is the maximum.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic

@@ -453,5 +453,5 @@ else:
     add_packages(find_packages())
 forget(loaded)
 # The module site interprets this error as "there is no module usercustomize". importlib
-# then removes this module.
+# then removes the module usercustomize.
 raise ImportError(name="usercustomize")
