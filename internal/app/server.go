@@ -309,8 +309,8 @@ func (s *Server) openExecutions() {
 	})
 }
 
-// healthChecks returns the checks that only this server has, in addition to the checks
-// of every server.
+// healthChecks returns the health checks of a server in addition to the checks that the
+// health monitor itself makes.
 func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
 	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health, "clock": s.jumps.health}
 	if s.fleet != nil {
