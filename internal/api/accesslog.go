@@ -11,9 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/logging"
 )
 
-// statusCanceled is the status in the log and in metrics if the client disconnected too
-// early. In this case, the client did not receive the whole response. nginx uses the same
-// number.
+// statusCanceled is the status in the log and in metrics if the client disconnected
+// before it received the whole response. nginx uses the same number.
 const statusCanceled = 499
 
 // Values of the key "outcome" in the log.

@@ -46,7 +46,8 @@ type AuditList struct {
 	ListPage
 }
 
-// AuditCheckpoint is the signed tree head (the root hash) of the audit log.
+// AuditCheckpoint is the signed tree head of the audit log. It contains the number of
+// entries, the root hash and a signature.
 type AuditCheckpoint struct {
 	_ struct{} `doc:"The signed tree head of the audit log."`
 

@@ -13,8 +13,9 @@ import (
 const anyOrigin = "*"
 
 // Headers for cross-origin requests (CORS). No response has the header
-// Access-Control-Allow-Credentials, so browsers never add credentials to cross-origin
-// requests. A page must itself add its credentials to the headers.
+// Access-Control-Allow-Credentials, because a page of another origin must itself add its
+// credentials to the headers of a request. Credentials in cookies are only for pages of
+// this server.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Accept, Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Api-Key, X-Request-Id"

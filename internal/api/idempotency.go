@@ -154,8 +154,8 @@ func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerR
 	}
 }
 
-// hasEffect reports whether a failed request may have changed the state of the server.
-// The server must not execute such a request again.
+// hasEffect reports whether a failed request may have had an effect. The server must not
+// execute such a request again.
 func hasEffect(status int, err error) bool {
 	switch status {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:

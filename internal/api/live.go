@@ -15,8 +15,8 @@ type LiveConfig struct {
 	// the request.
 	TrustedProxies []netip.Prefix
 	// Origins contains the origins of pages that may send requests to the API. The value
-	// * allows all origins. If Origins is empty, browsers block the requests of pages of
-	// all other origins.
+	// * allows all origins. If Origins is empty, browsers block requests from pages of
+	// other origins.
 	Origins []string
 }
 

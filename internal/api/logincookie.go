@@ -16,8 +16,8 @@ import (
 // login. Browsers send the refresh token only to this path.
 const loginCookiePath = "/api/v1/login-cookie"
 
-// cookieLifetime is the time after which browsers delete the refresh token. Browsers
-// allow no longer time. The server itself checks the expiry of the token.
+// cookieLifetime is the time after which browsers delete the refresh token. It is the
+// longest lifetime that browsers allow. The server itself checks the expiry of the token.
 const cookieLifetime = 400 * 24 * time.Hour
 
 // LoginCookieRequest is the body of storeLoginCookie.

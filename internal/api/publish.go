@@ -352,8 +352,8 @@ func errorResponseName(status string, content *huma.MediaType) string {
 }
 
 // exampleProblem returns the example of the error response in "content". If there is no
-// example, it returns the first error in the catalog that has this status.
-// The example of a default response is an error 500.
+// example, it returns the first error in the catalog that has this status. For a default
+// response, it returns an error with status 500.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example

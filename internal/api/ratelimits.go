@@ -17,8 +17,8 @@ import (
 type RateLimits struct {
 	// RegisterPerIP limits registrations from one IP address.
 	RegisterPerIP ratelimit.Rate
-	// LoginPerIP limits logins with a password, sign-ins with OIDC, and token refreshes
-	// from one IP address.
+	// LoginPerIP limits logins with a password, sign-ins with OIDC, token refreshes and
+	// resets of passwords from one IP address.
 	LoginPerIP ratelimit.Rate
 	// LoginPerAccount limits attempts to guess the password of an account. It counts the
 	// attempts from all IP addresses together. It applies to logins, registrations,

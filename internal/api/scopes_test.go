@@ -58,9 +58,8 @@ func TestOpenAPIScopesAreEnforced(t *testing.T) {
 	}
 }
 
-// requiresCredentials reports whether all security requirements of the operation need
-// credentials. An empty alternative in the list means that the operation needs no
-// credentials.
+// requiresCredentials reports whether the operation has security requirements and none of
+// them is empty. With an empty alternative, the operation needs no credentials.
 func requiresCredentials(op node) bool {
 	alternatives := list(op["security"])
 	return len(alternatives) > 0 && !slices.ContainsFunc(alternatives, func(a any) bool { return len(a.(node)) == 0 })

@@ -140,8 +140,9 @@ type onceCloser struct {
 func (l onceCloser) Close() error { return l.close() }
 
 // Shutdown refuses new requests and waits for the end of current requests. It keeps
-// connections open and responds to new requests with status 503. After a closed
-// connection, the client could not know whether the server had executed the last request.
+// connections open and responds to new requests with status 503. If it closed a
+// connection instead, the client could not know whether the server had executed the last
+// request.
 //
 // If ctx ends first, Shutdown cancels the requests and waits for CancelDelay. Then it
 // closes the connections and returns the error of ctx.

@@ -24,8 +24,8 @@ func (h *Handler) beginTrace(ctx context.Context, r *http.Request) (context.Cont
 	return h.cfg.Tracer.Begin(ctx, parent, "request", tracing.Server)
 }
 
-// echoTrace adds the trace ID of the request to the headers of the response. With this
-// ID, the caller can find the trace.
+// echoTrace adds the header traceparent to the response. With the trace ID in this
+// header, the caller can find the trace of the request.
 func echoTrace(ctx context.Context, header http.Header) {
 	if trace := tracing.Traceparent(ctx); trace != "" {
 		header.Set(traceparentHeader, trace)

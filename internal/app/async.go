@@ -63,8 +63,8 @@ func (s *Server) asyncRuns() (all, ofUser int) {
 // limitQueue sets the current limits of the queue.
 func (s *Server) limitQueue() { s.queue.SetMaxRunning(s.asyncRuns()) }
 
-// slotsInterval is the interval at which a server checks whether the number of workers
-// has changed.
+// slotsInterval is the interval at which a server with workers checks whether the number
+// of workers has changed.
 const slotsInterval = 500 * time.Millisecond
 
 // maintainQueue starts a goroutine that adapts the limits of the queue to the number of
@@ -92,8 +92,9 @@ func (r queuedRuns) ExecuteQueued(ctx context.Context, q *pyth.ExecutionRecord, 
 	return r.Service.ExecuteQueued(ctx, q, p, start)
 }
 
-// checkQueued checks whether the program could start now. It returns an error if the
-// program is invalid, if a secret does not exist, or if the disk is full.
+// checkQueued checks whether the program could start now. For example, it returns an
+// error if the program is invalid, if a secret does not exist, if a quota is used up, or
+// if the disk is full.
 func (s *Server) checkQueued(ctx context.Context, user pyth.UserID, p *pyth.Program) error {
 	if err := s.gate.check(); err != nil {
 		return err

@@ -32,7 +32,7 @@ type ImageConfig struct {
 
 // PoolConfig limits the numbers of sandboxes, sessions and programs. MaxRunning,
 // MaxRunningOfUser, MaxSandboxes, MaxRunningMemory and MaxSessions can be 0. Then the
-// server chooses the limit for the memory and the processors of this machine.
+// limit depends on the memory and the processors of this machine.
 type PoolConfig struct {
 	// Warm is the minimum number of started, unused (warm) sandboxes for Python.
 	// WarmNode is this minimum for JavaScript and TypeScript.

@@ -20,9 +20,9 @@ type Directory struct {
 	lock *flock.Flock
 }
 
-// LockWait is the maximum time to wait for the lock of a killed server. If somebody
-// kills a server while it starts a child process, the child process holds the lock
-// until it calls exec.
+// LockWait is the maximum time to wait for the lock of a killed server. If a server is
+// killed while it starts a child process, the child process holds the lock until it
+// calls exec.
 const LockWait = 2 * time.Second
 
 // OpenDirectory locks a directory. If the directory does not exist, OpenDirectory

@@ -142,7 +142,7 @@ func (g diskGate) health(context.Context) pyth.Check {
 	return check
 }
 
-// database returns an error if the last test write to the database failed.
+// database returns an error if the last trial write to the database failed.
 func (g diskGate) database() error {
 	err := g.monitor.Check()
 	if fault, ok := errors.AsType[*disk.DatabaseError](err); ok {

@@ -27,8 +27,8 @@ type packageParts struct {
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial opens connections for package archives. The archives are on hosts other than
-	// the host of the index.
+	// dial connects to hosts other than the host of the index. Some indexes have their
+	// package archives on such hosts.
 	dial          index.Dial
 	pythonVersion string
 	// registry is the URL of the npm registry. If it is "", the server uses the

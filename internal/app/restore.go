@@ -19,7 +19,7 @@ import (
 
 // Restore restores a backup archive to a new data directory.
 type Restore struct {
-	// Dir is the data directory. It may be missing or empty, or contain only the root
+	// Dir is the data directory. It must be missing or empty, or contain only the root
 	// key.
 	Dir string
 	// Keeper has the root key of the database. Keeper is nil if the operator specified

@@ -42,8 +42,8 @@ import (
 const purgeInterval = time.Hour
 
 // If a program runs longer than liveInterval, the server stores a record of the run
-// before the program ends. If somebody then kills the server, the record tells the user
-// that the run was lost.
+// before the program ends. If the server is then killed, the record tells the user that
+// the run was lost.
 const liveInterval = time.Second
 
 // lostAfter is the maximum time that a run takes in addition to its time-out, for
@@ -124,7 +124,7 @@ type Server struct {
 	// the server or by the last call of Reconfigure.
 	pool        atomic.Pointer[PoolConfig]
 	idempotency *idempotency.Service
-	// The field "limiter" limits the resources that the runs of a user need on one day.
+	// The field "limiter" limits the number and the CPU time of a user's runs on one day.
 	limiter  *usage.Limiter
 	webhooks *webhook.Service
 	backups  *backups
@@ -309,8 +309,8 @@ func (s *Server) openExecutions() {
 	})
 }
 
-// healthChecks returns the checks that only this server has, in addition to the checks
-// of every server.
+// healthChecks returns the health checks of a server in addition to the checks that the
+// health monitor itself makes.
 func (s *Server) healthChecks() map[string]func(context.Context) pyth.Check {
 	checks := map[string]func(context.Context) pyth.Check{"disk": s.gate.health, "clock": s.jumps.health}
 	if s.fleet != nil {
@@ -351,9 +351,9 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 	return err
 }
 
-// apiConfig returns the configuration of the API with all services. Each service has
-// decorators. One decorator records actions in the audit log. Another decorator
-// (diskGate) refuses actions while the server cannot write to the disk.
+// apiConfig returns the configuration of the API with all services. Most services have
+// a decorator that records actions in the audit log. Some services also have a decorator
+// (diskGate) that refuses actions while the server cannot write to the disk.
 func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
 	executions := s.gate.executions(audit.Executions(s.records, log))

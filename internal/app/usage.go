@@ -37,8 +37,7 @@ func (s *Server) maintainQuotas(ctx context.Context) {
 	}
 }
 
-// usage returns the service that reports to users how much they have used, and their
-// quotas.
+// usage returns the service that reports the usage and the quotas of users.
 func (s *Server) usage(generations *generate.Service) *usage.Service {
 	return usage.New(usage.Config{
 		Store: s.config.Accounts.store, Sync: s.records.Sync, Clock: s.config.Accounts.clock,

@@ -7,7 +7,7 @@ import pyth "github.com/pyth-on/pyth-on"
 const sealedBytes = 32 + 16
 
 // checkEncrypted checks an encrypted program. The key derivation counts towards the
-// memory limit of the run. So this limit must be at least minMemory and at least the
+// memory limit of the run. So this limit must be at least the sum of minMemory and the
 // memory for the key derivation.
 func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted

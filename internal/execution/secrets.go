@@ -42,7 +42,7 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	}
 	if s.config.Secrets == nil {
 		// Without a secret service, no secret exists. Refuse a program that names a
-		// secret, because the program cannot run correctly without this secret.
+		// secret, because the program must not run without this secret.
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}

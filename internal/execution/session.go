@@ -37,8 +37,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	s.addHint(job, outcome)
 	outcome.Usage.Queued += waited
 	if pyth.ErrorCode(context.Cause(turn)) == pyth.CodeNotFound {
-		// The session ended during the run, because a user closed it or because it
-		// expired.
+		// The session was closed or expired during the run.
 		outcome.SessionEnded = true
 	}
 	return &pyth.Execution{

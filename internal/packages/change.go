@@ -120,8 +120,8 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 }
 
 // RemovePackage removes a package from the user's list. It also removes the dependencies
-// that no other package needs. If another package depends on the removed package, that
-// package stays installed as a dependency.
+// that no other package needs. If another package depends on the removed package, the
+// removed package stays installed as a dependency.
 //
 // The remaining packages keep their versions. If language is "", RemovePackage
 // searches the lockfiles of all runtimes.

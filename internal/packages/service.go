@@ -26,8 +26,8 @@ type Resolver interface {
 	Parse(text string) (resolve.Requirement, error)
 	// Normalize returns the given package name in the form that lockfiles contain.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package. Only other packages can
-	// import some packages.
+	// Importable reports whether programs can import the package. Some packages can be
+	// imported only by other packages.
 	Importable(p *pyth.PinnedPackage) bool
 	// Resolve returns the newest packages that satisfy the request. The result also
 	// contains all dependencies of these packages.
@@ -64,8 +64,8 @@ type Config struct {
 	// MaxChanges is the maximum number of concurrent changes by all users. The value 0
 	// means 4. A user can run only one change at a time.
 	MaxChanges int
-	// BaseFile is the path of the lockfile that InstallBase writes. It is "" if there are
-	// no base packages.
+	// BaseFile is the path of the lockfile that InstallBase writes. If it is "", the
+	// service cannot install base packages.
 	BaseFile string
 	Clock    func() time.Time
 	Logger   *slog.Logger

@@ -71,8 +71,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// The buffer has one more byte than the body. Without this byte, the last read would
-	// enlarge the buffer. This last read returns io.EOF.
+	// The buffer has one more byte than the body. Without this byte, the buffer would be
+	// enlarged for the last read, which only returns io.EOF.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1
@@ -107,7 +107,7 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 	}
 }
 
-// ReadError converts an error of a read of the body to an error for the caller. The
+// ReadError converts an error from reading the body to an error for the caller. The
 // parameter "limit" is the maximum size of the body in bytes.
 func ReadError(err error, limit int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -7,10 +7,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// A Budget limits the total memory of all request bodies. It counts a body until the end
-// of its request, because a program in the queue still needs its body. It does not count
-// bodies of up to SmallBytes. The limit on connections already limits the number of small
-// bodies.
+// A Budget limits the total memory of all request bodies. It counts a body from its first
+// byte until the end of the request, because a program in the queue still needs its body.
+// It does not count bodies of up to SmallBytes, because the limit on connections already
+// limits the number of small bodies.
 //
 // Each caller can use only a share of the memory. So one caller cannot block the others.
 type Budget struct {

@@ -30,8 +30,8 @@ const (
 type index struct {
 	sections []section
 	// The field "words" contains all words in sorted order. The field "postings" maps
-	// each word to the sections that contain the word. The inner map contains the index
-	// of each section and the weight of the word there.
+	// each word to the sections that contain the word. The inner map maps the index of
+	// each section to the weight of the word in this section.
 	words    []string
 	postings map[string]map[int]int
 }
@@ -70,7 +70,7 @@ func (x index) count(section int, text string, weight int) {
 }
 
 // find returns the sections that match all words of the query, best match first. A
-// section matches a query word if the section contains a word with this beginning.
+// section matches a query word if it contains a word that begins with the query word.
 func (x index) find(query string) []hit {
 	words := wordsOf(query)
 	if len(words) == 0 {

@@ -38,8 +38,8 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// The field For names the operation that needs the space. The text of the error
-	// begins with this field.
+	// The field For says what needs the space, for example an operation or a file. The
+	// text of the error begins with this field.
 	For string
 }
 

@@ -1,4 +1,4 @@
-// Package process runs child processes that end together with this process.
+// Package process runs child processes that cannot continue after this process ends.
 //
 // When this process ends, even by kill -9, the kernel kills the child process. The kernel
 // does not kill the children of the child process.

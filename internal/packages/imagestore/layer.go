@@ -16,11 +16,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// maxMounts is the maximum number of images in a layer. A separate image contains the
-// links to the packages. If a layer has more than maxMounts packages, the image with the
-// links also contains a copy of the smallest packages. The limit is necessary, because
-// gVisor numbers the descriptors of images from 0. It uses the numbers from 253 for other
-// descriptors.
+// maxMounts is the maximum number of package images in a layer. A separate image contains
+// the links to the packages. If a layer has more than maxMounts packages, the image with
+// the links also contains a copy of the smallest packages. The limit is necessary,
+// because gVisor numbers the descriptors of images from 0 and uses the numbers from 253
+// for other descriptors.
 const maxMounts = 96
 
 // storeDir is the directory in a layer where the server mounts the images of packages.

@@ -229,8 +229,8 @@ func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []by
 	return body, response.Header.Get("Content-Type"), response.Request.URL, err
 }
 
-// watchedBody is a response body. Each read restarts the timer that detects a server
-// without data.
+// watchedBody is a response body. Each read restarts the timer that aborts the request if
+// the index sends no data.
 type watchedBody struct {
 	io.ReadCloser
 	stalled *time.Timer

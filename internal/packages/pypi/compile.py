@@ -25,8 +25,8 @@ for directory, _, names in os.walk(root):
             code = compile(source, path, "exec", dont_inherit=True, optimize=0)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
             continue  # The source is invalid or needs another version of Python.
-        # Write a .pyc file without a check of its source. So Python never compares the two
-        # files. Both are in one read-only image, so they always match.
+        # Write a .pyc file that Python does not compare with its source. Both files are in
+        # one read-only image, so they always match.
         data = _bootstrap_external._code_to_hash_pyc(code, source_hash(source), False)
         for part in (os.fsencode(os.path.relpath(path, root)), data):
             out.write(len(part).to_bytes(4, "big"))

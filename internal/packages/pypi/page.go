@@ -88,7 +88,7 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 	return files, nil
 }
 
-// anchor is a link on an index page. It leads to a file. anchor also contains the
+// anchor describes a link on an index page to a file. It contains the address and the
 // attributes of the link.
 type anchor struct {
 	href, hash, metadata string

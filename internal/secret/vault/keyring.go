@@ -81,8 +81,8 @@ func (r keyring) names() []string {
 }
 
 // canUnwrap reports whether the keyring may contain the root key that encrypted the given
-// key. An older version of the server did not store the ID of the root key. For keys that
-// this version encrypted, canUnwrap always returns true.
+// key. An older version of the server did not store the ID of the root key. For a key
+// without this ID, canUnwrap always returns true.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }
