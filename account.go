@@ -98,8 +98,8 @@ type APIKey struct {
 // KeyFormat is the format of an API key.
 type KeyFormat string
 
-// Formats of API keys. KeyFormatE2B is for clients of E2B, which accept only keys in
-// that format.
+// Formats of API keys. KeyFormatE2B is for clients of E2B that accept only keys in that
+// format.
 const (
 	KeyFormatDefault KeyFormat = "pyapi"
 	KeyFormatE2B     KeyFormat = "e2b"
@@ -154,8 +154,8 @@ type RefreshToken struct {
 // an Error. The server writes this cause to the audit log, but never sends it to the
 // caller.
 type CredentialError struct {
-	// User is the owner of the password or token. It is "" if no account has this
-	// password or token.
+	// User is the user to whom the password or token belongs. It is "" if there is no
+	// such account or token.
 	User UserID
 	// Reused is true if somebody sent a refresh token that was already used.
 	Reused bool

@@ -81,8 +81,9 @@ type Invite struct {
 	// CreatedBy is the administrator who created the invite. It is "" if the operator
 	// created the invite at the command line.
 	CreatedBy UserID
-	// Setup is true for the invite that a server without an administrator creates at
-	// its start. The account that uses this invite becomes the first administrator.
+	// Setup is true for the invite that a server without an administrator creates when it
+	// starts. The server prints the code of this invite. The account that uses this
+	// invite becomes the first administrator.
 	Setup bool
 }
 
@@ -140,9 +141,8 @@ type ResetTokenStore interface {
 // accounts and the runs of all users.
 type AdministrationStore interface {
 	// Users returns the users whose e-mail address contains the text "search", or whose
-	// ID is equal to this text. The comparison ignores case. The users are sorted,
-	// oldest first. Users returns users whose ID is greater than "after", but no more
-	// than "limit" users.
+	// ID is equal to this text. The comparison ignores case. Users returns users whose ID
+	// is greater than "after", oldest first, but no more than "limit" users.
 	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, error)
 	// UpdateUser changes an account and returns the changed account. If the change
 	// disables the account, UpdateUser also revokes all refresh tokens of the user.
@@ -247,7 +247,7 @@ type OperationsService interface {
 	Overview(ctx context.Context) (*Overview, error)
 }
 
-// Overview contains numbers that describe the state of a server.
+// Overview describes the state of a server.
 type Overview struct {
 	Users UserCounts
 	Pool  PoolOverview

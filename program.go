@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Isolation determines whether other runs may use the sandbox of a run.
+// Isolation determines whether later runs may use the sandbox of a run.
 type Isolation string
 
 // IsolationTenant keeps the sandbox for later runs of the same user. IsolationExecution
@@ -20,7 +20,7 @@ const (
 type Limits struct {
 	MemoryBytes int64
 	CPU         time.Duration
-	// OutputBytes limits stdout and stderr, each on its own.
+	// OutputBytes limits stdout and stderr separately.
 	OutputBytes int64
 	// DiskBytes limits the total size of the files in the working directory, the home
 	// directory, /tmp and /dev/shm.

@@ -13,7 +13,7 @@ type ServerID string
 type QueuedExecution struct {
 	// ExecutionRecord is the record of the run. Its state is StateQueued.
 	ExecutionRecord
-	// Request is the program, encrypted with the user's data key.
+	// Request contains the program, encrypted with the user's data key.
 	Request []byte
 }
 

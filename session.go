@@ -112,9 +112,9 @@ type SessionTurns interface {
 	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
 	// Remember stores the secret values of a run. It returns the values of all runs of
 	// the session so far. The caller must redact all of these values, because the
-	// interpreter may still hold values of earlier runs. Call Remember between the
-	// return of Turn and the call of "release". Remember owns the returned values and
-	// does not change them before "release" is called. It fails with CodeConflict if
+	// interpreter may still hold values of earlier runs. Call Remember between the return
+	// of Turn and the call of "release". The service owns the returned values and does
+	// not change them before "release" is called. Remember fails with CodeConflict if
 	// there are too many values.
 	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }

@@ -47,10 +47,10 @@ type UserStore interface {
 	User(ctx context.Context, id UserID) (*User, error)
 	// UserByEmail finds a user by e-mail address. Upper and lower case do not matter.
 	UserByEmail(ctx context.Context, email string) (*User, error)
-	// SetPasswordHash replaces the hash "old" with the hash "replacement". It fails
-	// with CodeConflict if the stored hash differs from "old". A login calls
-	// SetPasswordHash to hash the password with new parameters. Because of this check,
-	// the login cannot overwrite a concurrent change of the password.
+	// SetPasswordHash replaces the hash "old" with the hash "replacement". It fails with
+	// CodeConflict if the stored hash differs from "old". A login calls SetPasswordHash
+	// after it has hashed the password with new parameters. Because of this check, the
+	// login cannot overwrite a concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword is like SetPasswordHash, but also revokes all refresh tokens of
 	// the user in the same transaction.
@@ -99,7 +99,8 @@ type RefreshTokenStore interface {
 	// second token if it did not receive the first new token. AddSuccessor fails with
 	// CodeNotFound if the family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyActive reports whether any token of the family is valid at the given time.
+	// FamilyActive reports whether the family has a token that expires after the given
+	// time.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// Logins returns the user's families that have a valid token at the time "at",
 	// sorted by ID. It returns families with an ID greater than "after", but no more

@@ -200,9 +200,9 @@ type UsageReport struct {
 // UsageService reports the usage of users. It is safe for concurrent use.
 type UsageService interface {
 	// Usage returns the usage of a period. The period begins with the day that contains
-	// Since. It ends with the day that contains the last moment before Until. Usage
-	// fails with CodeInvalid if the period has too many days. Items are sorted by day,
-	// by language or by key.
+	// Since. It ends with the day that contains the last moment before Until. Usage fails
+	// with CodeInvalid if the period has too many days. Items are sorted by group: by day
+	// (earliest first), by language or by key.
 	Usage(ctx context.Context, user UserID, q UsageQuery) (*UsageReport, error)
 }
 

@@ -93,16 +93,16 @@ type Delivery struct {
 	Payload []byte
 }
 
-// MaxPendingDeliveries is the maximum number of pending deliveries of a user. If there
-// are more deliveries, the server marks them as failed without an attempt.
+// MaxPendingDeliveries is the maximum number of pending deliveries of a user. The server
+// marks each further delivery as failed without an attempt.
 const MaxPendingDeliveries = 10_000
 
 // ErrorTooManyDeliveries is the value of Delivery.Error if the user already had
 // MaxPendingDeliveries pending deliveries.
 const ErrorTooManyDeliveries = "too many deliveries were pending"
 
-// EventOf returns the event that the change of a record means, and the time of the
-// event. It returns "" if the change means no event.
+// EventOf returns the event that belongs to the state of the record, and the time of the
+// event. It returns "" if no event belongs to the state.
 func EventOf(r *ExecutionRecord) (WebhookEvent, time.Time) {
 	switch r.State {
 	case StateRunning:

@@ -16,8 +16,8 @@ func (c *Client) Login(ctx context.Context, email, password string) (*AuthRespon
 }
 
 // LoginWithCode is like Login, but for an account with a second factor. The code comes
-// from the user's authenticator app, or it is a recovery code. Without a code,
-// LoginWithCode fails with ErrorCodeSecondFactorRequired.
+// from the user's authenticator app, or it is a recovery code. For such an account, Login
+// fails with ErrorCodeSecondFactorRequired.
 func (c *Client) LoginWithCode(ctx context.Context, email, password, code string) (*AuthResponse, error) {
 	answer := new(AuthResponse)
 	return answer, c.do(ctx, &call{method: http.MethodPost, path: "/api/login", body: &AuthRequest{Email: email, Password: password, Code: code}}, answer)

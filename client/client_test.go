@@ -408,8 +408,8 @@ func TestEncryptUsesNewRandomValues(t *testing.T) {
 	}
 }
 
-// TestClientRefusesNamesThatLeaveTheirPath checks that a name with ".." cannot lead a
-// request to another operation.
+// TestClientRefusesNamesThatLeaveTheirPath checks that a name cannot lead a request to
+// another operation, for example a name with "..".
 func TestClientRefusesNamesThatLeaveTheirPath(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("the server received %s", r.URL)

@@ -14,9 +14,9 @@ const (
 	// firstDelay is the delay before the first repetition of a request. The delay
 	// doubles before each further repetition.
 	firstDelay = 500 * time.Millisecond
-	// maxRetryAfter is the longest time in the header Retry-After that the client
-	// waits. If a response asks for a longer time, for example until the next day, the
-	// client returns the error.
+	// maxRetryAfter is the longest time that the client waits because of the header
+	// Retry-After. If a response asks for a longer time, for example until the next day,
+	// the client returns the error.
 	maxRetryAfter = 30 * time.Second
 )
 

@@ -177,10 +177,9 @@ func wrongPassword(user pyth.UserID) error {
 	return withOwner(pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong."), user)
 }
 
-// checkUnchanged returns an error if the account has changed during a login. The
-// parameter "proved" is the account before the login, and "user" is the account now. The
-// login fails if an administrator disabled the account or if the user activated a second
-// factor.
+// checkUnchanged returns an error if an administrator disabled the account during a
+// login, or if the user activated a second factor. The parameter "proved" is the account
+// as the login has read it, and "user" is the account now.
 func checkUnchanged(user, proved *pyth.User) error {
 	if err := checkEnabled(user); err != nil {
 		return err

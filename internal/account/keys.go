@@ -117,9 +117,9 @@ func (s *Service) keyExpiry(at time.Time) (time.Time, error) {
 	return at.UTC().Truncate(time.Microsecond), nil
 }
 
-// checkExpiry returns an error if a new key would expire later than the API key of the
-// caller. Otherwise a thief could use a stolen key to create a key with a later expiry.
-// The zero time means that the new key does not expire.
+// checkExpiry returns an error if a new or changed key would expire later than the API
+// key of the caller. Otherwise a thief could use a stolen key to get a key with a later
+// expiry. The zero time means that the new or changed key does not expire.
 func checkExpiry(p *pyth.Principal, at time.Time) error {
 	if p.Credential != pyth.CredentialAPIKey || p.ExpiresAt.IsZero() || !at.IsZero() && !at.After(p.ExpiresAt) {
 		return nil

@@ -106,8 +106,8 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	}
 }
 
-// TestKeyCannotOutliveItsExpiry checks that the holder of a stolen key cannot change its
-// expiry. The holder also cannot create a key that expires later.
+// TestKeyCannotOutliveItsExpiry checks that the holder of a stolen key cannot extend its
+// validity. The holder also cannot create a key that expires later.
 func TestKeyCannotOutliveItsExpiry(t *testing.T) {
 	s := newService(t)
 	owner := s.principal(t, s.register(t, email))
@@ -131,7 +131,8 @@ func TestKeyCannotOutliveItsExpiry(t *testing.T) {
 }
 
 // TestTokenOfEndedLoginChangesNoKeys checks that a stolen JWT of an ended login cannot
-// create a key. The JWT stays valid until it expires, but a key would be valid longer.
+// create or change a key. The JWT stays valid until it expires, but a key would be valid
+// longer.
 func TestTokenOfEndedLoginChangesNoKeys(t *testing.T) {
 	s := newService(t)
 	s.register(t, email)

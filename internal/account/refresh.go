@@ -11,9 +11,9 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is the time during which a client may exchange a used refresh token
-	// again. The client needs a second exchange if it did not receive the response to the
-	// first exchange.
+	// retryGrace is the time after the exchange of a refresh token during which the same
+	// client may exchange this token again. The client needs a second exchange if it did
+	// not receive the response to the first exchange.
 	retryGrace = 10 * time.Second
 )
 

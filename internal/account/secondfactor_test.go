@@ -51,7 +51,8 @@ func (a *secured) logIn(code string) error {
 	return err
 }
 
-// wrong returns a code that is not valid in any time step near the given code.
+// wrong returns a code that is not valid in any time step near the time step of the given
+// code.
 func wrong(code string) string {
 	b := []byte(code)
 	b[0] = '0' + (b[0]-'0'+5)%10

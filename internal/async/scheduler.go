@@ -234,7 +234,8 @@ func (s *scheduler) run(q *pyth.QueuedExecution) {
 // canceled, or another server has claimed the run.
 var errNotQueued = errors.New("async: the run is not queued for this server")
 
-// These constants are the pauses after a failed attempt to start a run.
+// These constants limit the attempts to start a run. A pause of firstRetry to maxRetry
+// follows each failed attempt.
 const (
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = 5 * time.Second

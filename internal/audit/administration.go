@@ -11,7 +11,7 @@ import (
 
 // Administration returns a service that passes all calls to the service "next". It
 // records each action of an administrator twice in the log. One entry is for the
-// administrator, and one is for the user whose account the action changes.
+// administrator, and one is for the user whose account the action concerns.
 func Administration(next pyth.AdminService, log Recorder) pyth.AdminService {
 	return &administration{next, log}
 }

@@ -19,7 +19,7 @@ type webhooks struct {
 }
 
 // CreateWebhook writes an audit entry with the host of the URL. The entry does not
-// contain the path of the URL, because this path contains a token for some receivers.
+// contain the path of the URL, because for some receivers this path contains a token.
 func (s *webhooks) CreateWebhook(ctx context.Context, user pyth.UserID, target string, events []pyth.WebhookEvent) (*pyth.Webhook, string, error) {
 	w, secret, err := s.WebhookService.CreateWebhook(ctx, user, target, events)
 	return s.created(ctx, user, w, secret, err)

@@ -86,8 +86,8 @@ func TestExtractReturnsWhatWriteStored(t *testing.T) {
 func TestVerifyFindsEveryChangedByte(t *testing.T) {
 	path, content := write(t)
 	// The test does not change every byte of an archive. Tar headers contain fields that
-	// a backup does not use, and the end of an archive is padding. But a backup must
-	// detect a change of any byte in a file.
+	// a backup does not use, and the end of an archive is padding. But Verify must detect
+	// a change of any byte in a file.
 	inspected, err := backup.Inspect(path)
 	if err != nil {
 		t.Fatal(err)

@@ -46,14 +46,14 @@ const (
 	// stopTimeout is the time that running jobs have to end when the server stops.
 	stopTimeout = 5 * time.Second
 	// repairInterval is the time between two searches for jobs with wrong times. The
-	// times of jobs are wrong after an operator sets the clock back.
+	// times of jobs are wrong after the clock was set back.
 	repairInterval = 30 * time.Second
 )
 
 // repairTimes makes jobs due if their last attempt is in the future. This happens after
-// an operator sets the clock back. Without the repair, these jobs would wait until the
-// clock reaches the old times again. A job in the state "available" is always due. The
-// library River uses the clock of SQLite.
+// the clock was set back. Without the repair, these jobs would wait until the clock
+// reaches the old times again. A job in the state "available" is always due. The library
+// River uses the clock of SQLite.
 const repairTimes = "UPDATE river_job SET scheduled_at = datetime('now', 'subsec') WHERE scheduled_at > datetime('now', 'subsec')" +
 	" AND (state = 'available' OR state IN ('retryable', 'scheduled') AND attempted_at > datetime('now', 'subsec'))"
 
@@ -134,9 +134,8 @@ func start[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx
 		if driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
 			q.repair = func(ctx context.Context) error { return driver.GetExecutor().Exec(ctx, repairTimes) }
 			// River elects one server as the leader and stores the leader in a row. If
-			// this server is killed, the row remains. If an operator then sets the clock
-			// back, the row prevents a new election for a long time. Therefore delete
-			// the row.
+			// the leader is killed, the row remains. If the clock is then set back, the
+			// row prevents a new election for a long time. Therefore delete the row.
 			if err := driver.GetExecutor().Exec(ctx, "DELETE FROM river_leader"); err != nil {
 				return err
 			}

@@ -49,8 +49,8 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// lockQueues locks the rows of the users of the runs and returns the length of each
-// user's queue. If a user does not exist, the result does not contain this user.
+// lockQueues locks the rows of the users of the runs and returns the size of each user's
+// queue. If a user does not exist, the result does not contain this user.
 func lockQueues(ctx context.Context, tx pgx.Tx, runs []*pyth.QueuedExecution) (map[pyth.UserID]*pyth.QueueSize, error) {
 	users := make([]string, 0, len(runs))
 	for _, r := range runs {
@@ -135,8 +135,8 @@ func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyt
 	return started && err == nil, err
 }
 
-// CancelExecution ends a queued run. If the run is already running, CancelExecution
-// stores a request to cancel the run.
+// CancelExecution ends a queued asynchronous run. For any other run that has not ended,
+// it stores a request to cancel the run.
 func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, at time.Time) (ended bool, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		// Lock the row. Otherwise the state could change before the next statement.
@@ -170,7 +170,7 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return ended && err == nil, err
 }
 
-// CanceledExecutions returns runs that somebody has canceled and that have not ended
+// CanceledExecutions returns runs that have a stored request to cancel and have not ended
 // yet.
 func (s *Store) CanceledExecutions(ctx context.Context) ([]pyth.ExecutionID, error) {
 	return collect(ctx, s, pgx.RowTo[pyth.ExecutionID], "SELECT id FROM executions WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")

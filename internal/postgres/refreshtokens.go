@@ -87,8 +87,7 @@ func tokenExists(ctx context.Context, tx pgx.Tx, hash [32]byte) error {
 	return asNotFound(tx.QueryRow(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = $1", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyActive reports whether the family has a token that is still valid at the given
-// time.
+// FamilyActive reports whether the family has a token that expires after the given time.
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (active bool, err error) {
 	err = s.row(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = $1 AND family_id = $2 AND expires_at > $3)",
 		[]any{user, family, column.TimeValue(at)}, &active)

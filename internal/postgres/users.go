@@ -85,8 +85,8 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens. Another person who can read the mail of the earlier address may know such a
-// token.
+// tokens, because another person who can read the mail of the earlier address may know
+// such a token.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "UPDATE users SET email = $1, email_key = $2 WHERE id = $3", email, pyth.EmailKey(email), id)

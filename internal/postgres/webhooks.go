@@ -98,7 +98,7 @@ func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
 	return err
 }
 
-// ResetScheduled stores that no delivery has a background job. After that,
+// ResetScheduled stores that no pending delivery has a background job. After that,
 // UnscheduledDeliveries returns all pending deliveries again.
 func (s *Store) ResetScheduled(ctx context.Context) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 0 WHERE state = 'pending' AND scheduled = 1")

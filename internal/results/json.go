@@ -76,7 +76,7 @@ func check(text []byte) error {
 }
 
 // reason returns a short reason for an error of the parser. The error itself may contain
-// text from the value, so users must not see it.
+// text from the value, so reason does not return it.
 func reason(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return errors.New("an object in JSON has two members with the same name")

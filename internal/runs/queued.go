@@ -69,7 +69,7 @@ func (s *Service) executeQueued(ctx context.Context, q *pyth.ExecutionRecord, p 
 }
 
 // waited returns the time between the creation of the queued run and the given time. If
-// an operator set the clock back in the meantime, it returns 0.
+// the clock was set back in the meantime, it returns 0.
 func waited(q *pyth.ExecutionRecord, until time.Time) time.Duration {
 	return max(until.Sub(q.CreatedAt), 0)
 }

@@ -175,7 +175,7 @@ func (s *Service) execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	}
 	e, err := s.config.Executions.Execute(ctx, user, &named, events)
 	if err != nil && errors.Is(context.Cause(ctx), errCanceled) {
-		// The user canceled the run while it was waiting for its session.
+		// The run was canceled while it was waiting for its session.
 		e, err = canceled(&named), nil
 	}
 	if err != nil {

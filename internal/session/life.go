@@ -121,9 +121,9 @@ func (s *Service) viewLocked(x *session) *pyth.Session {
 const minAdjusted = time.Second
 
 // adjusted corrects the parameter "earlier". This is a time that this process has read
-// from the clock. If an operator set the clock later, adjusted returns the time that the
-// clock with the new setting would have shown. The timers of sessions do not depend on
-// the clock.
+// from the clock. If the clock was set after this reading, adjusted returns the time that
+// the clock with the new setting would have shown. The timers of sessions do not depend
+// on the clock.
 func adjusted(earlier, now time.Time) time.Time {
 	steady := now.Add(-now.Sub(earlier)) // Sub uses the monotonic clock.
 	if steady.Round(0).Sub(earlier.Round(0)).Abs() < minAdjusted {

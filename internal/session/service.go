@@ -144,8 +144,8 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
-	// If the client has disconnected, it does not receive the ID of the session. Then
-	// nobody could use or close the session, so close it now.
+	// If the client has disconnected, it does not receive the ID of the session.
+	// Therefore close the session.
 	if err := ctx.Err(); err != nil {
 		s.disposeLocked(x)
 		return nil, err

@@ -30,8 +30,8 @@ const (
 	keptCopies = 2
 )
 
-// migrate updates the schema to the version of this program. If the database contains
-// data, migrate first copies the database to a file in the same directory.
+// migrate updates the schema to the version of this program. Before it changes a database
+// that contains data, migrate copies the database to a file in the same directory.
 func (s *Store) migrate(ctx context.Context) error {
 	provider, err := migrator(s.writer)
 	if err != nil {

@@ -47,8 +47,8 @@ func (s *Store) EnqueueExecutions(ctx context.Context, runs []*pyth.QueuedExecut
 	return errs, err
 }
 
-// sizeOfQueue returns the number of runs in the user's queue. If the user does not
-// exist, it returns nil.
+// sizeOfQueue returns the size of the user's queue: the number of runs and the size of
+// their requests. If the user does not exist, it returns nil.
 func sizeOfQueue(ctx context.Context, tx *sql.Tx, user pyth.UserID) (*pyth.QueueSize, error) {
 	q, exists := new(pyth.QueueSize), false
 	err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0), EXISTS (SELECT 1 FROM users WHERE id = ?1)"+
@@ -136,8 +136,8 @@ func (s *Store) StartExecution(ctx context.Context, server pyth.ServerID, id pyt
 	return started && err == nil, err
 }
 
-// CancelExecution ends a queued run. If the run is already running, CancelExecution
-// stores a request to cancel the run.
+// CancelExecution ends a queued asynchronous run. For any other run that has not ended,
+// it stores a request to cancel the run.
 func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID, at time.Time) (ended bool, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) (err error) {
 		ended, err = affected(tx.ExecContext(ctx, "UPDATE executions SET state = 'ended', status = ?, ended_at = ?, queued = ?"+
@@ -155,7 +155,7 @@ func (s *Store) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.E
 	return ended && err == nil, err
 }
 
-// CanceledExecutions returns runs that somebody has canceled and that have not ended
+// CanceledExecutions returns runs that have a stored request to cancel and have not ended
 // yet.
 func (s *Store) CanceledExecutions(ctx context.Context) (ids []pyth.ExecutionID, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM executions INDEXED BY executions_to_cancel WHERE state <> 'ended' AND cancel_requested = 1 ORDER BY id")

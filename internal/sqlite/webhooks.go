@@ -12,7 +12,8 @@ import (
 
 const webhookMissing = "webhook"
 
-// webhooksOfUser is a query for the webhooks of a user that receive events of all runs.
+// webhooksOfUser is the part of a query that selects the webhooks of a user that receive
+// events of all runs.
 const webhooksOfUser = "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id"
 
 // CreateWebhook stores a webhook.
@@ -137,7 +138,7 @@ func (s *Store) SetScheduled(ctx context.Context, ids []pyth.DeliveryID) error {
 	return err
 }
 
-// ResetScheduled stores that no delivery has a background job. After that,
+// ResetScheduled stores that no pending delivery has a background job. After that,
 // UnscheduledDeliveries returns all pending deliveries again.
 func (s *Store) ResetScheduled(ctx context.Context) error {
 	_, err := s.write(ctx, "UPDATE webhook_deliveries SET scheduled = 0 WHERE state = 'pending' AND scheduled = 1")

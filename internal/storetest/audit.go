@@ -85,7 +85,7 @@ func testAuditPages(t *testing.T, s pyth.Store) {
 	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
 		// Three consecutive records have the same time. From record 40 on, the times are
-		// ten seconds earlier, as if an operator had set the clock back.
+		// ten seconds earlier, as if the clock had been set back.
 		at := i / 3
 		if i >= 40 {
 			at -= 10

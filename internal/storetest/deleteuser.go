@@ -29,8 +29,8 @@ func testDeleteUserRows(t *testing.T, s pyth.Store) {
 	}
 	_, err := s.SealedExecution(ctx, "bob", "ended of bob")
 	want(t, err, "")
-	// Another user can use the e-mail address again. If a run of the deleted user ends
-	// now, the store ignores the record of the run.
+	// The e-mail address can be used again. If a run of the deleted user ends now, the
+	// store ignores the record of the run.
 	want(t, s.PutExecutions(ctx, []*pyth.SealedExecution{endedRun("late", "ada")}), "")
 	create(t, s, "ada")
 	all, err := s.Executions(ctx, "ada", pyth.ExecutionFilter{}, "", 10)

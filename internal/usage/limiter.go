@@ -182,8 +182,8 @@ func (limit limits) refusalLocked(a *account, now time.Time) error {
 func nextDay(now time.Time) time.Time { return pyth.DayOf(now).Add(24 * time.Hour) }
 
 // account returns the account of the user. If the account is new, it reads the usage of
-// the user from the store. It also reads the usage again if an operator has set the
-// clock back to an earlier day.
+// the user from the store. It also reads the usage again if the clock was set back to an
+// earlier day.
 func (l *Limiter) account(ctx context.Context, user pyth.UserID) (*account, error) {
 	now := l.config.Clock()
 	day := pyth.DayOf(now)

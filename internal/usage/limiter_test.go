@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/usage"
 )
 
-// store is a UsageStore that counts how often a test reads it.
+// store is a UsageStore that counts how often it is read.
 type store struct {
 	pyth.UsageStore
 

@@ -9,7 +9,8 @@ const (
 	// pollInterval is the time between two searches for new deliveries. Run searches
 	// after this time if nobody calls Wake.
 	pollInterval = 2 * time.Second
-	// scheduleBatch is the maximum number of deliveries that Run reads at the same time.
+	// scheduleBatch is the maximum number of deliveries that Run reads or Prune deletes
+	// with one call of the store.
 	scheduleBatch = 100
 	// keepDeliveries is the time for which the store keeps deliveries. Prune deletes
 	// older deliveries.

@@ -58,8 +58,9 @@ type node struct {
 	to []int
 	// The field "skip" is set for the name "." and for the second slash of "//", because
 	// a clean path does not contain them. If a name begins at this node, the match may
-	// also continue at the node with the index "skip". Then the nodes before this index
-	// match no characters. For all other nodes, the field is 0.
+	// also continue at the node with the index "skip". Then the nodes from this node to
+	// the node before the index "skip" match no characters. For all other nodes, the
+	// field is 0.
 	skip int
 	// The field "below" is true for a slash at the end of the pattern. This slash
 	// matches everything below a directory.

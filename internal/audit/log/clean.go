@@ -13,7 +13,7 @@ const (
 	// maxText is the maximum length of a text in an entry, in bytes.
 	maxText = 256
 	// maxList is the maximum number of items in a list. The longest list contains all
-	// secrets of a user, and a user can have 200 secrets.
+	// secrets of a user, and a user can have at most 200 secrets.
 	maxList = 200
 )
 

@@ -11,8 +11,8 @@ const pruneBatch = 1000
 
 // Prune removes the content of entries that are older than the given time, and returns
 // the number of these entries. It begins with the oldest entry and stops at the first
-// newer entry. It keeps the hashes of all entries, so that Proof still works for the
-// remaining entries.
+// entry that is not older. It keeps the hashes of all entries, so that Proof still works
+// for the remaining entries.
 //
 // Before Prune removes content, it writes an audit entry with the range of the pruned
 // entries. Without this audit entry, Verify reports the missing content as damage.
