@@ -188,7 +188,7 @@ func (f *storeFlags) markNew(dataDir, mark, object, state, advice string) error 
 // description of the sign for an error message, or "" if there is no sign.
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
-		return "it contains the root key " + path
+		return "the root key " + path + " exists"
 	}
 	_, given := hiddenDescriptor(rootKeyVariable)
 	if _, err := os.Stat(f.path(dataDir)); err != nil && !given {
@@ -198,7 +198,7 @@ func (f *storeFlags) evidence(dataDir string) string {
 	// other signs of an earlier server.
 	for _, name := range []string{"run", "packages"} {
 		if _, err := os.Stat(filepath.Join(dataDir, name)); err == nil {
-			return "a server used it before"
+			return "a server used the data directory before"
 		}
 	}
 	return ""

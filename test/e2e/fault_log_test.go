@@ -126,6 +126,7 @@ func runServeUntilExit(t *testing.T, args ...string) (code int, stderr string) {
 	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append([]string{"serve"}, args...)...)
+	cmd.Env = databases.environ(dataDirOf(args))
 	pipe := must(cmd.StderrPipe())(t)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -39,8 +40,12 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	scrape := s.scrape(t)
-	page, _ := monitoringPage(t)
-	requireSameMetrics(t, documentedMetrics(page), metricNames(scrape))
+	ofServer, ofCluster := monitoringPage(t)
+	documented := documentedMetrics(ofServer)
+	if usesWorkers() {
+		maps.Copy(documented, documentedMetrics(ofCluster))
+	}
+	requireSameMetrics(t, documented, metricNames(scrape))
 	requireConventions(t, scrape)
 	first := s.metricSeries(t)
 	want := []string{

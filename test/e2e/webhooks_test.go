@@ -67,7 +67,9 @@ func (r *hookReceiver) receive(t *testing.T, secret string) (event string, run r
 			t.Fatal(err)
 		}
 		return payload.Type, payload.Data
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
+		// With PostgreSQL, another server retries the attempts of a killed server only
+		// after two minutes.
 		t.Fatal("no delivery arrived")
 	}
 	return "", run
