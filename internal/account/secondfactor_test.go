@@ -201,7 +201,7 @@ func TestActivationEndsOtherLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	_, err = s.Refresh(t.Context(), mine.RefreshToken, pyth.Client{})
 	want(t, err, "")
-	// The JWT of an ended login cannot change the second factor.
+	// After a logout, the JWT of this login cannot change the second factor.
 	ended := s.principal(t, other)
 	s.clock.move(time.Minute)
 	code, err = totp.GenerateCode(e.Secret, s.clock.Now())

@@ -20,7 +20,7 @@ type SignInRequest struct {
 	_ struct{} `doc:"A sign-in at the OIDC provider."`
 
 	SignIn   string `json:"signIn" minLength:"1" maxLength:"256" doc:"The one-time code from the fragment of the address to which the browser returned." example:"pysignin_7Q2M"`
-	Verifier string `json:"verifier" minLength:"1" maxLength:"128" doc:"The text whose SHA-256 was codeChallenge at the beginning of the sign-in." example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
+	Verifier string `json:"verifier" minLength:"1" maxLength:"128" doc:"The text whose SHA-256 hash the client sent as codeChallenge when the sign-in began, as in PKCE (RFC 7636)." example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
 	Code     string `json:"code,omitempty" maxLength:"64" doc:"A code of the app, or a recovery code, if the account has a second factor." example:"123456"`
 }
 
@@ -30,7 +30,7 @@ type IdentityRequest struct {
 
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
 	SignIn          string `json:"signIn" minLength:"1" maxLength:"256" doc:"The one-time code from the fragment of the address to which the browser returned." example:"pysignin_7Q2M"`
-	Verifier        string `json:"verifier" minLength:"1" maxLength:"128" doc:"The text whose SHA-256 was codeChallenge at the beginning of the sign-in." example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
+	Verifier        string `json:"verifier" minLength:"1" maxLength:"128" doc:"The text whose SHA-256 hash the client sent as codeChallenge when the sign-in began, as in PKCE (RFC 7636)." example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
 }
 
 // Identity describes a person at the OIDC provider who can log in to the account.

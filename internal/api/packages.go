@@ -202,7 +202,7 @@ type progressEvent struct {
 	Detail string `json:"detail"`
 }
 
-// languageOf converts the language in a request. The default is Python.
+// languageOf returns the language of a request. The default is Python.
 func languageOf(name Language) pyth.Language {
 	return cmp.Or(pyth.Language(name), pyth.Python)
 }

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// selectStats is a query that counts objects. A request of a queued run has the ID of
-// the run. IDs sort by time, so the lowest ID belongs to the oldest request.
+// selectStats is a query that counts objects and finds the oldest queued run. The IDs of
+// runs sort by time, so the oldest run has the lowest ID.
 const selectStats = `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM packages),
 	(SELECT count(*) FROM execution_requests), (SELECT coalesce(min(execution_id), '') FROM execution_requests),
 	(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'), pg_database_size(current_database())`

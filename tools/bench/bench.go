@@ -22,10 +22,9 @@ type bench struct {
 	warmData, coldData, auditData string
 	// coldKey is an API key for the servers that use the data directory coldData.
 	coldKey string
-	// The benchmark compares runs with the interpreter "reference". This is the host's
-	// Python, or the embedded Python if the host has no Python. The interpreter
-	// "embedded" is the Python in the server's image. Both interpreters run outside a
-	// sandbox.
+	// The interpreter "embedded" is the Python in the server's image. The interpreter
+	// "reference" is the host's Python, or "embedded" if the host has no Python. The
+	// benchmark runs both outside a sandbox, and compares the server with "reference".
 	reference, embedded python
 
 	gvisor runsc

@@ -17,9 +17,9 @@ const heapGrowth = 16 << 20
 // this memory as memory of the next run.
 type heap struct {
 	mu sync.Mutex
-	// The field "limit" is the size of the heap in bytes at which trim returns memory.
-	// This size is the smallest heap size that trim has seen since the last return of
-	// memory, plus heapGrowth.
+	// The field "limit" is a size of the heap in bytes. If the heap is larger, trim
+	// returns unused memory to the host. The limit is heapGrowth more than the smallest
+	// heap since trim last returned memory.
 	limit uint64
 }
 

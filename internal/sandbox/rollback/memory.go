@@ -256,9 +256,9 @@ func (m *memory) save(t *kernel.Task) error {
 	return m.release(mm, window)
 }
 
-// release returns the memory of long ranges without data to the host, and stores these
-// ranges in m.empty. It does not return the memory of the range in the parameter
-// "window".
+// release finds long ranges that contain only zeros, and frees their memory on the host.
+// It stores these ranges in m.empty. It does not free the memory of the range in the
+// parameter "window".
 func (m *memory) release(mm *mm.MemoryManager, window hostarch.AddrRange) error {
 	m.content = slices.DeleteFunc(m.content, func(c content) bool {
 		return c.zero && c.at.Length() >= emptySize && !c.at.Overlaps(window)
