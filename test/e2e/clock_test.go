@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,16 +56,44 @@ func Offset(mono int64) int64 {
 func buildWithClock(t *testing.T) string {
 	t.Helper()
 	clock := filepath.Join(goRoot(t), "src/time/time.go")
-	libc := strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "modernc.org/libc").Output())(t)))
-	gettime := "r = int32(X__syscall2(tls, int64(SYS_clock_gettime), int64(clk), int64(ts)))\n"
-	source := filepath.Join(libc, "ccgo_linux_amd64.go")
 	return buildOverlay(t, map[string]string{
 		clock: changedSource(t, clock, "\tsec, nsec, mono := runtimeNow()\n\tif mono == 0 {",
 			"\tsec, nsec, mono := runtimeNow()\n\tsec += Offset(mono)\n\tif mono == 0 {"),
 		filepath.Join(filepath.Dir(clock), "offset.go"): offsetSource,
+	}, "-modfile="+modfileWithClock(t))
+}
+
+// modfileWithClock returns a copy of go.mod that replaces SQLite's C library by a copy
+// with the changed clock. Go does not accept overlays of files in the module cache.
+func modfileWithClock(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	original := strings.TrimSpace(string(must(exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "modernc.org/libc").Output())(t)))
+	libc := filepath.Join(dir, "libc")
+	if err := os.CopyFS(libc, os.DirFS(original)); err != nil {
+		t.Fatal(err)
+	}
+	gettime := "r = int32(X__syscall2(tls, int64(SYS_clock_gettime), int64(clk), int64(ts)))\n"
+	source := filepath.Join(libc, "ccgo_linux_amd64.go")
+	for path, content := range map[string]string{
 		source:                           changedSource(t, source, gettime, gettime+"\tif clk == CLOCK_REALTIME && r == 0 {\n\t\t(*Ttimespec)(unsafe.Pointer(ts)).Ftv_sec += offset()\n\t}\n"),
 		filepath.Join(libc, "offset.go"): "package libc\n\nimport \"time\"\n\nfunc offset() int64 {\n\ttime.Now()\n\treturn time.Offset(0)\n}\n",
-	})
+	} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err) // The copy of a read-only file is read-only.
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	modfile := filepath.Join(dir, "go.mod")
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := os.WriteFile(filepath.Join(dir, name), must(os.ReadFile(filepath.Join("..", "..", name)))(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, exec.CommandContext(t.Context(), "go", "mod", "edit", "-replace=modernc.org/libc="+libc, modfile))
+	return modfile
 }
 
 // TestServeWithClockThatJumps moves the clock of a running server one day ahead, then

@@ -34,8 +34,8 @@ func changedSource(t *testing.T, source, old, changed string) string {
 
 // buildOverlay builds the program with changed source files and returns the path of the
 // program. The parameter "contents" maps the paths of source files to their changed
-// contents.
-func buildOverlay(t *testing.T, contents map[string]string) string {
+// contents. The parameter "flags" contains further flags for go build.
+func buildOverlay(t *testing.T, contents map[string]string, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	overlay, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "pyth-on")
@@ -51,7 +51,8 @@ func buildOverlay(t *testing.T, contents map[string]string) string {
 	if err := os.WriteFile(overlay, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-ldflags", "-s -w", "-o", program, "./cmd/pyth-on")
+	args := append([]string{"build", "-overlay", overlay, "-ldflags", "-s -w", "-o", program}, flags...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, "./cmd/pyth-on")...)
 	cmd.Dir = must(filepath.Abs("../.."))(t)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath")
 	if out, err := cmd.CombinedOutput(); err != nil {
