@@ -89,7 +89,7 @@ type packageFlags struct {
 	PackageTimeout         time.Duration `default:"15m" help:"Time-out for installing or removing packages."`
 	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for pip or npm to choose package versions."`
 	PackageMemory          int64         `default:"1024" unit:"MiB" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`
-	BasePackages           []string      `placeholder:"LIST" help:"Python packages that every user has, separated by commas, for example numpy==2.*,pandas. The server installs them when it starts. You can repeat this flag."`
+	BasePackages           []string      `placeholder:"LIST" help:"Packages that every user has, separated by commas, for example numpy==2.*,pandas,npm:lodash. An npm package begins with npm:, and the other packages are Python packages. The server installs them when it starts. You can repeat this flag."`
 }
 
 // config converts the flags to the configuration of packages. It reads the credentials

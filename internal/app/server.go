@@ -259,7 +259,11 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	s.installed, err = newPackages(ctx, c.Packages, &packageParts{
 		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.packageImages, gateway: s.network.packages,
 		dial: s.network.proxy.DialContext, pythonVersion: s.machine.versions[pyth.PythonRuntime],
-		registry: c.Node.NPMRegistry, withNode: s.node != nil, baseFile: c.Data.Join(BasePackagesName), logger: c.Logger,
+		registry: c.Node.NPMRegistry, withNode: s.node != nil,
+		baseFiles: map[pyth.Runtime]string{
+			pyth.PythonRuntime: c.Data.Join(BasePackagesName), pyth.NodeRuntime: c.Data.Join(BaseNPMPackagesName),
+		},
+		logger: c.Logger,
 	})
 	if err != nil {
 		return err

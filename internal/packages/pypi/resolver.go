@@ -57,6 +57,11 @@ func (*Resolver) Normalize(name string) string { return normalize(name) }
 // package, which all programs can import.
 func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
 
+// Combine returns the packages of both lockfiles.
+func (*Resolver) Combine(base, own []*pyth.PinnedPackage) []*pyth.PinnedPackage {
+	return resolve.Overlay(base, own)
+}
+
 // ImageKey returns the key of the package's image. The key depends on the archive
 // and on the version of Python, which affects the compiled files.
 func (r *Resolver) ImageKey(p *pyth.PinnedPackage) string {
