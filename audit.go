@@ -15,6 +15,8 @@ const (
 	ActionPasswordChanged   Action = "user.password_changed"
 	ActionPasswordReset     Action = "user.password_reset"
 	ActionEmailChanged      Action = "user.email_changed"
+	ActionConfirmationSent  Action = "user.confirmation_sent"
+	ActionEmailConfirmed    Action = "user.email_confirmed"
 	ActionUserExported      Action = "user.exported"
 	ActionLoginRevoked      Action = "login.revoked"
 	ActionTOTPCreated       Action = "user.totp_created"
@@ -65,7 +67,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged,
-		ActionPasswordReset, ActionEmailChanged, ActionUserExported, ActionLoginRevoked,
+		ActionPasswordReset, ActionEmailChanged, ActionConfirmationSent, ActionEmailConfirmed, ActionUserExported, ActionLoginRevoked,
 		ActionTOTPCreated, ActionTOTPEnabled, ActionTOTPDisabled, ActionRecoveryCodes, ActionIdentityLinked, ActionIdentityUnlinked,
 		ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,

@@ -39,6 +39,10 @@ type Config struct {
 	// SendReset sends a reset token to the account with the e-mail address. It must
 	// return at once. If SendReset is nil, the server sends no mail.
 	SendReset func(email string)
+	// SendConfirmation sends a link that confirms the e-mail address, unless the address
+	// is confirmed. It must return at once. It is nil if the server asks nobody to confirm
+	// an address.
+	SendConfirmation func(email string)
 	// Optional services. If Sessions is nil, its operations respond with
 	// not_implemented. If Secrets or Packages is nil, its operations do not exist.
 	Sessions pyth.SessionService

@@ -366,7 +366,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, c.Accounts.remover), log)
 	config.SecondFactors = audit.SecondFactors(account.NewSecondFactors(c.Accounts.service), log)
-	config.SendReset = s.sendReset()
+	config.SendReset, config.SendConfirmation = s.sendReset(), s.sendConfirmation()
 	config.OIDCName = c.OIDC.Name
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
