@@ -54,6 +54,7 @@ const (
 	ActionLoginsRevoked     Action = "user.logins_revoked"
 	ActionInviteCreated     Action = "invite.created"
 	ActionInviteDeleted     Action = "invite.deleted"
+	ActionBackupMade        Action = "backup.made"
 	// ActionAuditPruned means that the server removed the content of old audit entries,
 	// because their retention period ended. An entry with this action belongs to no
 	// user.
@@ -74,7 +75,7 @@ func Actions() []Action {
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
-		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted,
+		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted, ActionBackupMade,
 	}
 }
 

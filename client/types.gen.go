@@ -63,6 +63,7 @@ const (
 	AuditActionUserLoginsRevoked         AuditAction = "user.logins_revoked"
 	AuditActionInviteCreated             AuditAction = "invite.created"
 	AuditActionInviteDeleted             AuditAction = "invite.deleted"
+	AuditActionBackupMade                AuditAction = "backup.made"
 )
 
 // AuditActor: The caller of an action.

@@ -63,6 +63,7 @@ type backupFlags struct {
 	BackupDir      string        `type:"path" help:"Directory for scheduled backups of the database (default: no scheduled backups). The backups do not contain the root key."`
 	BackupInterval time.Duration `default:"24h" help:"Time between two scheduled backups."`
 	BackupKeep     int           `default:"7" help:"Number of scheduled backups that the server keeps. With 0, the server keeps all backups."`
+	BackupDownload string        `default:"on" enum:"on,off" help:"Whether administrators can make a backup and read it over the API, for example with 'pyth-on backup --server': ${enum}. Such a backup does not contain the root key."`
 }
 
 // config converts the flags to the configuration of backups.

@@ -76,6 +76,9 @@ type Config struct {
 	// one of them is nil, its operations respond with not_implemented.
 	Admin      pyth.AdminService
 	Operations pyth.OperationsService
+	// Backups makes backups for administrators. If Backups is nil, its operation responds
+	// with not_implemented.
+	Backups pyth.BackupService
 	// Settings returns the effective settings for administrators. If Settings is nil,
 	// its operation responds with not_implemented.
 	Settings func() []pyth.Setting
@@ -192,6 +195,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerAudit()
 	h.registerAdmin()
 	h.registerOperations()
+	h.registerBackup()
 	h.registerSettings()
 	h.registerZK()
 	h.registerGenerate()

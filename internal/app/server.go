@@ -382,6 +382,9 @@ func (s *Server) apiConfig() api.Config {
 	config.Webhooks = audit.Webhooks(s.webhooks, log)
 	config.Admin = c.Accounts.Admin
 	config.Operations = audit.Operations(&operations{s}, log)
+	if c.Backups.BackupDownload != "off" {
+		config.Backups = audit.Backups(&backupDownloads{backup: &s.backups.backup, dataDir: c.Data.Path, logger: c.Logger}, log)
+	}
 	config.GenerateTimeout = c.Model.Timeout
 	config.Audit, config.Denials = log, log
 	config.Health = s.monitor
