@@ -29,6 +29,10 @@ type User struct {
 	// SecondFactorAt is the time at which the user activated a second factor. It is
 	// zero if the account has no active second factor.
 	SecondFactorAt time.Time
+	// EmailUnconfirmedAt is the time since which the server waits for the confirmation
+	// of the e-mail address. It is zero if the address is confirmed, or if the server
+	// did not ask for a confirmation.
+	EmailUnconfirmedAt time.Time
 }
 
 // ActiveAdmin reports whether the user is an administrator whose account is enabled.
@@ -64,6 +68,10 @@ type Principal struct {
 	// ExpiresAt is the time when the credential expires. It is zero if the credential
 	// does not expire.
 	ExpiresAt time.Time
+	// Unconfirmed is true if the server requires a confirmed e-mail address, but the
+	// address of the user is not confirmed. The caller may then only manage the
+	// account.
+	Unconfirmed bool
 }
 
 // KeyID identifies an API key.
@@ -199,6 +207,9 @@ type Grant struct {
 	SecondFactor SecondFactorMethod
 	// Registered is true if a sign-in at the OIDC provider created the account.
 	Registered bool
+	// EmailConfirmed is true if the sign-in confirmed the e-mail address of the
+	// account.
+	EmailConfirmed bool
 }
 
 // AccountService authenticates callers and manages accounts. It is safe for
@@ -212,7 +223,8 @@ type AccountService interface {
 	// takes equally long, so that callers cannot find out who has an account. If the
 	// account has a second factor, Login also needs a code. Without a code it fails
 	// with CodeSecondFactorRequired. With a wrong code it fails with
-	// CodeInvalidSecondFactor.
+	// CodeInvalidSecondFactor. If the server requires a confirmed e-mail address, and
+	// the address is not confirmed, it fails with CodeEmailUnconfirmed.
 	Login(ctx context.Context, email, password, code string) (*Grant, error)
 	// Authenticate returns the owner of the credentials. If a request contains two
 	// credentials, both must belong to the same user.

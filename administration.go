@@ -25,6 +25,8 @@ type UserChange struct {
 	// Quotas contains new limits of the user. A nil value restores the default limit of
 	// the server. Limits that are not in Quotas do not change.
 	Quotas map[QuotaName]*int64
+	// ConfirmEmail is true if the e-mail address becomes a confirmed address.
+	ConfirmEmail bool
 }
 
 // Apply applies the change to the user. If the change disables the account, Apply sets
@@ -40,6 +42,9 @@ func (c UserChange) Apply(u *User, at time.Time) {
 		case u.DisabledAt.IsZero():
 			u.DisabledAt = at
 		}
+	}
+	if c.ConfirmEmail {
+		u.EmailUnconfirmedAt = time.Time{}
 	}
 	if len(c.Quotas) == 0 {
 		return

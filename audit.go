@@ -15,6 +15,8 @@ const (
 	ActionPasswordChanged   Action = "user.password_changed"
 	ActionPasswordReset     Action = "user.password_reset"
 	ActionEmailChanged      Action = "user.email_changed"
+	ActionConfirmationSent  Action = "user.confirmation_sent"
+	ActionEmailConfirmed    Action = "user.email_confirmed"
 	ActionUserExported      Action = "user.exported"
 	ActionLoginRevoked      Action = "login.revoked"
 	ActionTOTPCreated       Action = "user.totp_created"
@@ -52,6 +54,7 @@ const (
 	ActionLoginsRevoked     Action = "user.logins_revoked"
 	ActionInviteCreated     Action = "invite.created"
 	ActionInviteDeleted     Action = "invite.deleted"
+	ActionBackupMade        Action = "backup.made"
 	// ActionAuditPruned means that the server removed the content of old audit entries,
 	// because their retention period ended. An entry with this action belongs to no
 	// user.
@@ -65,14 +68,14 @@ const (
 func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged,
-		ActionPasswordReset, ActionEmailChanged, ActionUserExported, ActionLoginRevoked,
+		ActionPasswordReset, ActionEmailChanged, ActionConfirmationSent, ActionEmailConfirmed, ActionUserExported, ActionLoginRevoked,
 		ActionTOTPCreated, ActionTOTPEnabled, ActionTOTPDisabled, ActionRecoveryCodes, ActionIdentityLinked, ActionIdentityUnlinked,
 		ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
-		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted,
+		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted, ActionBackupMade,
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	CodeMissingScope         Code = "missing_scope"
 	CodeRegistrationClosed   Code = "registration_closed"
 	CodeAccountDisabled      Code = "account_disabled"
+	CodeEmailUnconfirmed     Code = "email_unconfirmed"
 	CodeNotFound             Code = "not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeEmailTaken           Code = "email_taken"

@@ -24,7 +24,8 @@ type Login struct {
 // errors are *Error. A wrong password causes CodeInvalidCredentials.
 type ProfileService interface {
 	// ChangeEmail replaces the e-mail address and returns the changed account. It fails
-	// with CodeEmailTaken if another account has the address.
+	// with CodeEmailTaken if another account has the address. If the server asks for
+	// confirmations, the new address is not confirmed.
 	ChangeEmail(ctx context.Context, p *Principal, email, password string) (*User, error)
 	// DeleteAccount ends the runs and sessions of the caller, and deletes the account
 	// with all of its data. It fails with CodeLastAdmin if the caller is the last
@@ -43,4 +44,8 @@ type ProfileService interface {
 	// tokens of the user. It returns the user. It fails with CodeInvalidCredentials if
 	// the token is unknown, used or expired.
 	ResetPassword(ctx context.Context, token, password string) (UserID, error)
+	// ConfirmEmail confirms the e-mail address to which the server sent the token. It
+	// returns the user. It fails with CodeInvalidCredentials if the token is unknown,
+	// used or expired, or if the user has another address now.
+	ConfirmEmail(ctx context.Context, token string) (UserID, error)
 }

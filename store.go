@@ -26,6 +26,7 @@ type Store interface {
 	WebhookStore
 	InviteStore
 	ResetTokenStore
+	EmailConfirmationStore
 	SecondFactorStore
 	IdentityStore
 	AdministrationStore
@@ -56,8 +57,10 @@ type UserStore interface {
 	// the user in the same transaction.
 	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
 	// SetEmail replaces the e-mail address of the user. It fails with CodeEmailTaken if
-	// another account has the address.
-	SetEmail(ctx context.Context, id UserID, email string) error
+	// another account has the address. If the new address differs from the current
+	// address in more than case, SetEmail sets User.EmailUnconfirmedAt to the given
+	// time. SetEmail deletes the reset tokens and the e-mail confirmations of the user.
+	SetEmail(ctx context.Context, id UserID, email string, unconfirmedAt time.Time) error
 	// DeleteUser deletes the user and all rows that belong to the user. Records of the
 	// audit log stay, and EraseAudit removes their content. For a user with many runs,
 	// DeleteUser uses several transactions, so that other writers do not wait too long.

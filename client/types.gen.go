@@ -24,6 +24,8 @@ const (
 	AuditActionUserPasswordChanged       AuditAction = "user.password_changed"
 	AuditActionUserPasswordReset         AuditAction = "user.password_reset"
 	AuditActionUserEmailChanged          AuditAction = "user.email_changed"
+	AuditActionUserConfirmationSent      AuditAction = "user.confirmation_sent"
+	AuditActionUserEmailConfirmed        AuditAction = "user.email_confirmed"
 	AuditActionUserExported              AuditAction = "user.exported"
 	AuditActionLoginRevoked              AuditAction = "login.revoked"
 	AuditActionUserTotpCreated           AuditAction = "user.totp_created"
@@ -61,6 +63,7 @@ const (
 	AuditActionUserLoginsRevoked         AuditAction = "user.logins_revoked"
 	AuditActionInviteCreated             AuditAction = "invite.created"
 	AuditActionInviteDeleted             AuditAction = "invite.deleted"
+	AuditActionBackupMade                AuditAction = "backup.made"
 )
 
 // AuditActor: The caller of an action.
@@ -242,6 +245,7 @@ const (
 	ErrorCodeMissingScope         ErrorCode = "missing_scope"
 	ErrorCodeRegistrationClosed   ErrorCode = "registration_closed"
 	ErrorCodeAccountDisabled      ErrorCode = "account_disabled"
+	ErrorCodeEmailUnconfirmed     ErrorCode = "email_unconfirmed"
 	ErrorCodeNotFound             ErrorCode = "not_found"
 	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
 	ErrorCodeEmailTaken           ErrorCode = "email_taken"
@@ -1148,6 +1152,8 @@ type UserInfo struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// The e-mail address of the account.
 	Email string `json:"email"`
+	// Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address.
+	EmailConfirmed bool `json:"emailConfirmed"`
 	// The ID of the account.
 	ID string `json:"id"`
 }

@@ -11,7 +11,7 @@ export interface Attempt {
 }
 
 /** An action. Each action has an entry in the audit log. */
-export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "user.identity_linked" | "user.identity_unlinked" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.deleted" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted";
+export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.confirmation_sent" | "user.email_confirmed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "user.identity_linked" | "user.identity_unlinked" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.deleted" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted" | "backup.made";
 
 /** The caller of an action. */
 export interface AuditActor {
@@ -155,7 +155,7 @@ export interface Problem {
 }
 
 /** A kind of error. The meaning of a code never changes. /docs/errors describes all codes. */
-export type ErrorCode = "invalid_request" | "invalid_requirement" | "reserved_name" | "not_implemented" | "unauthenticated" | "invalid_credentials" | "second_factor_required" | "invalid_second_factor" | "forbidden" | "missing_scope" | "registration_closed" | "account_disabled" | "not_found" | "method_not_allowed" | "email_taken" | "identity_not_linked" | "last_admin" | "conflict" | "idempotency_conflict" | "in_progress" | "secret_damaged" | "unsatisfiable" | "too_large" | "unsupported_media_type" | "rate_limited" | "quota_exceeded" | "too_many_executions" | "token_budget_exhausted" | "internal" | "index_unavailable" | "llm_failed" | "llm_not_configured" | "llm_timeout" | "overloaded" | "draining" | "runtime_unavailable" | "unavailable";
+export type ErrorCode = "invalid_request" | "invalid_requirement" | "reserved_name" | "not_implemented" | "unauthenticated" | "invalid_credentials" | "second_factor_required" | "invalid_second_factor" | "forbidden" | "missing_scope" | "registration_closed" | "account_disabled" | "email_unconfirmed" | "not_found" | "method_not_allowed" | "email_taken" | "identity_not_linked" | "last_admin" | "conflict" | "idempotency_conflict" | "in_progress" | "secret_damaged" | "unsatisfiable" | "too_large" | "unsupported_media_type" | "rate_limited" | "quota_exceeded" | "too_many_executions" | "token_budget_exhausted" | "internal" | "index_unavailable" | "llm_failed" | "llm_not_configured" | "llm_timeout" | "overloaded" | "draining" | "runtime_unavailable" | "unavailable";
 
 /** One error in a request. */
 export interface ErrorField {
@@ -953,6 +953,8 @@ export interface UserInfo {
   createdAt: string;
   /** The e-mail address of the account. */
   email: string;
+  /** Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address. */
+  emailConfirmed: boolean;
   /** The ID of the account. */
   id: string;
 }

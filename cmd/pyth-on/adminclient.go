@@ -29,10 +29,16 @@ type adminFlags struct {
 	dataFlags
 	storeFlags
 
+	adminServerFlags
+
+	PublicURL string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. A running server uses its own setting."`
+}
+
+// adminServerFlags select a running server, and the API key of an administrator.
+type adminServerFlags struct {
 	Server     string `env:"-" placeholder:"URL" help:"Address of a running server. The command then calls its API as an administrator, and needs a profile from pyth-on login --admin, --api-key-file or PYTH_ON_API_KEY."`
 	Key        string `env:"-" placeholder:"KEY" help:"API key of an administrator, with the scope admin. All users of this machine can read the arguments of a process, so prefer PYTH_ON_API_KEY or --api-key-file."`
 	APIKeyFile string `name:"api-key-file" env:"-" type:"existingfile" help:"File with the API key of an administrator."`
-	PublicURL  string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. A running server uses its own setting."`
 }
 
 // adminClient is a client of the administration API.
@@ -63,8 +69,8 @@ func (c *adminFlags) call(ctx context.Context, command string, creates bool, f f
 		}
 		return f(client)
 	}
-	if c.Key != "" || c.APIKeyFile != "" {
-		return errors.New("--key and --api-key-file need --server")
+	if err := c.requireLocal(); err != nil {
+		return err
 	}
 	if err := c.checkOwner(); err != nil {
 		return err
@@ -98,8 +104,16 @@ func (c *adminFlags) call(ctx context.Context, command string, creates bool, f f
 	}
 }
 
-// remote returns a client of the server that the flag --server names.
-func (c *adminFlags) remote(agent string) (*adminClient, error) {
+// requireLocal returns an error if there is an API key but no server.
+func (c *adminServerFlags) requireLocal() error {
+	if c.Key != "" || c.APIKeyFile != "" {
+		return errors.New("--key and --api-key-file need --server")
+	}
+	return nil
+}
+
+// remote returns a client of the server in --server.
+func (c *adminServerFlags) remote(agent string) (*adminClient, error) {
 	if u, err := url.Parse(c.Server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("--server must be a URL such as https://api.example.org")
 	}
@@ -238,20 +252,9 @@ func (c *adminClient) do(ctx context.Context, method, path string, body, answer 
 		}
 		content = bytes.NewReader(b)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
+	res, err := c.send(ctx, method, path, content)
 	if err != nil {
 		return err
-	}
-	r.Header.Set("User-Agent", c.agent)
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	if len(c.key) > 0 {
-		r.Header.Set("X-Api-Key", string(c.key))
-	}
-	res, err := c.http.Do(r)
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
@@ -270,7 +273,28 @@ func (c *adminClient) do(ctx context.Context, method, path string, body, answer 
 	return nil
 }
 
-// list reads all pages of a list of users or invites and returns the items.
+// send sends a request. If the body is not nil, it is JSON. The caller closes the body of
+// the response.
+func (c *adminClient) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("User-Agent", c.agent)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if len(c.key) > 0 {
+		r.Header.Set("X-Api-Key", string(c.key))
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("call the server: %w", err)
+	}
+	return res, nil
+}
+
+// list returns the items of all pages of a list of users or invites.
 func (c *adminClient) list(ctx context.Context, path string, query url.Values) ([]json.RawMessage, error) {
 	query.Set("limit", "200")
 	all := []json.RawMessage{}

@@ -22,10 +22,11 @@ type backupCommand struct {
 
 	serverFlags
 	rootKeyFlags
+	adminServerFlags
 }
 
 func (*backupCommand) Help() string {
-	return "The command copies the database to one file, even while the server runs. The copy contains all accounts, keys, secrets, records, lockfiles and the audit log. " +
+	return "The command copies the database to one file, even while the server runs. With --server, the command reads the file from a server on another machine. The copy contains all accounts, keys, secrets, records, lockfiles and the audit log. " +
 		"The command checks the copy of the database, verifies its audit log and compares all hashes. The file gets its name after these checks. " +
 		"The backup does not contain the root key, unless you pass --with-root-key. Without the root key, a restored database is useless."
 }
@@ -35,6 +36,12 @@ func (c *backupCommand) Run() (err error) {
 	defer stop()
 	if _, err := os.Lstat(c.File); err == nil {
 		return fmt.Errorf("the file %s exists; choose another name", c.File)
+	}
+	if c.Server != "" {
+		return c.download(ctx)
+	}
+	if err := c.requireLocal(); err != nil {
+		return err
 	}
 	store, err := c.openToRead(ctx)
 	if err != nil {
@@ -59,9 +66,14 @@ func (c *backupCommand) Run() (err error) {
 	if err := app.NoteBackup(c.DataDir, m.CreatedAt); err != nil {
 		return fmt.Errorf("the backup %s is complete, but its time was not stored: %w", c.File, err)
 	}
+	return c.report(m)
+}
+
+// The method "report" prints the result of a backup.
+func (c *backupCommand) report(m *backup.Manifest) error {
 	fmt.Fprintf(os.Stdout, "%s: %d accounts, %d entries in the audit log, %s; verified\n",
 		c.File, m.Rows["users"], m.Audit.Size, humanize.IBytes(uint64(m.SizeBytes())))
-	if c.WithRootKey {
+	if m.HasRootKey() {
 		fmt.Fprintln(os.Stdout, "The backup contains the root key. Keep it as safe as the root key itself.")
 	} else {
 		fmt.Fprintln(os.Stdout, "The backup does not contain the root key. Keep the root key in another place, because a restore needs it.")

@@ -63,6 +63,7 @@ type backupFlags struct {
 	BackupDir      string        `type:"path" help:"Directory for scheduled backups of the database (default: no scheduled backups). The backups do not contain the root key."`
 	BackupInterval time.Duration `default:"24h" help:"Time between two scheduled backups."`
 	BackupKeep     int           `default:"7" help:"Number of scheduled backups that the server keeps. With 0, the server keeps all backups."`
+	BackupDownload string        `default:"on" enum:"on,off" help:"Whether administrators can make a backup and read it over the API, for example with 'pyth-on backup --server': ${enum}. Such a backup does not contain the root key."`
 }
 
 // config converts the flags to the configuration of backups.
@@ -89,7 +90,7 @@ type packageFlags struct {
 	PackageTimeout         time.Duration `default:"15m" help:"Time-out for installing or removing packages."`
 	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for pip or npm to choose package versions."`
 	PackageMemory          int64         `default:"1024" unit:"MiB" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`
-	BasePackages           []string      `placeholder:"LIST" help:"Python packages that every user has, separated by commas, for example numpy==2.*,pandas. The server installs them when it starts. You can repeat this flag."`
+	BasePackages           []string      `placeholder:"LIST" help:"Packages that every user has, separated by commas, for example numpy==2.*,pandas,npm:lodash. An npm package begins with npm:, and the other packages are Python packages. The server installs them when it starts. You can repeat this flag."`
 }
 
 // config converts the flags to the configuration of packages. It reads the credentials

@@ -49,8 +49,9 @@ func foreignFile(path string) (string, error) {
 	ours := []string{
 		"lock", "run", "packages", certificatesName, controlName, disk.ProbeName, "lost+found",
 		"root.key", "keys.lock", ".root-key-*", newServerMark, databaseName + "*",
-		app.LastBackupName, disk.TemporaryName(app.LastBackupName), app.BasePackagesName, disk.TemporaryName(app.BasePackagesName), app.RestorePrefix + "*",
-		"rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*",
+		app.LastBackupName, disk.TemporaryName(app.LastBackupName), app.BasePackagesName, disk.TemporaryName(app.BasePackagesName),
+		app.BaseNPMPackagesName, disk.TemporaryName(app.BaseNPMPackagesName), app.RestorePrefix + "*",
+		"rootfs*", ".rootfs-build-*", "sandbox-*", "sandbox.lock", app.BackupPrefix + "*", ".sandbox-unpack-*", "node-*", "node.lock", ".node-fetch-*",
 	}
 	for _, e := range entries {
 		if !slices.ContainsFunc(ours, func(pattern string) bool {

@@ -198,7 +198,7 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	if err != nil {
 		return nil, err
 	}
-	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{Policy: policy})
+	return app.OpenAccounts(ctx, store.Store, store.vault, account.Config{Policy: policy, Confirmation: account.Confirmation(c.EmailConfirmation)})
 }
 
 // offerSetup prints a link if there is no administrator. With this link, the operator
@@ -247,7 +247,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	mail, err := c.mailFlags.config()
+	mail, err := c.mailFlags.config(c.PublicURL)
 	if err != nil {
 		return nil, err
 	}

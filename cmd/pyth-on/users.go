@@ -29,6 +29,7 @@ type usersCommands struct {
 	Enable     usersEnableCommand     `cmd:"" help:"Enable a disabled account."`
 	Role       usersRoleCommand       `cmd:"" help:"Give a user the role admin or the role user."`
 	Reset      usersResetCommand      `cmd:"" help:"Print a link to set a new password. The link works once."`
+	Confirm    usersConfirmCommand    `cmd:"" help:"Mark the e-mail address of an account as confirmed."`
 	RemoveTotp usersRemoveTotpCommand `cmd:"" name:"remove-totp" help:"Remove the second factor of a user who has lost it."`
 	Quota      usersQuotaCommand      `cmd:"" help:"Show or change the limits of a user."`
 	Delete     usersDeleteCommand     `cmd:"" help:"Delete an account with all its objects."`
@@ -41,19 +42,24 @@ var quotaNames = []string{"executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay"
 
 // cliUser contains the fields of an account that the commands print.
 type cliUser struct {
-	ID        string           `json:"id"`
-	Email     string           `json:"email"`
-	Role      string           `json:"role"`
-	Disabled  bool             `json:"disabled"`
-	CreatedAt time.Time        `json:"createdAt"`
-	Quotas    map[string]int64 `json:"quotas"`
+	ID             string           `json:"id"`
+	Email          string           `json:"email"`
+	Role           string           `json:"role"`
+	Disabled       bool             `json:"disabled"`
+	EmailConfirmed bool             `json:"emailConfirmed"`
+	CreatedAt      time.Time        `json:"createdAt"`
+	Quotas         map[string]int64 `json:"quotas"`
 }
 
 func (u *cliUser) state() string {
+	state := "enabled"
 	if u.Disabled {
-		return "disabled"
+		state = "disabled"
 	}
-	return "enabled"
+	if !u.EmailConfirmed {
+		state += ", e-mail not confirmed"
+	}
+	return state
 }
 
 func (u *cliUser) print(w io.Writer) error {
@@ -270,6 +276,15 @@ type usersRoleCommand struct {
 
 func (c *usersRoleCommand) Run() error {
 	return c.change(&c.adminFlags, "users role", map[string]any{"role": c.Role})
+}
+
+type usersConfirmCommand struct {
+	userArg
+	adminFlags
+}
+
+func (c *usersConfirmCommand) Run() error {
+	return c.change(&c.adminFlags, "users confirm", map[string]any{"emailConfirmed": true})
 }
 
 type usersResetCommand struct {

@@ -27,7 +27,12 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	if err != nil {
 		return nil, err
 	}
-	user, key, err := s.register(ctx, pyth.NewUser{Email: email, Password: password}, used)
+	account := newAccount{NewUser: pyth.NewUser{Email: email, Password: password}}
+	// An administrator has chosen the users with an invite, so they need no confirmation.
+	if used == nil && s.policy.Load().Registration == RegistrationOpen {
+		account.unconfirmedAt = s.unconfirmedSince()
+	}
+	user, key, err := s.register(ctx, account, used)
 	if err != nil {
 		return nil, err
 	}
@@ -41,18 +46,28 @@ func (s *Service) CreateUser(ctx context.Context, n pyth.NewUser) (*pyth.User, s
 	if n.Password == "" {
 		n.Password = rand.Text()
 	}
-	return s.register(ctx, n, nil)
+	return s.register(ctx, newAccount{NewUser: n}, nil)
+}
+
+// newAccount describes a new account.
+type newAccount struct {
+	pyth.NewUser
+	// The field "setup" is true if the first API key gets all scopes.
+	setup bool
+	// unconfirmedAt becomes User.EmailUnconfirmedAt.
+	unconfirmedAt time.Time
 }
 
 // register creates an account. If the invite is not nil, register marks the invite as
 // used, because each invite is valid for one registration.
-func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Invite) (*pyth.User, string, error) {
+func (s *Service) register(ctx context.Context, n newAccount, invite *pyth.Invite) (*pyth.User, string, error) {
 	if invite == nil {
-		return s.registerWith(ctx, n, false, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+		return s.registerWith(ctx, n, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 			return s.config.Store.CreateUser(ctx, u, key, dataKey)
 		})
 	}
-	return s.registerWith(ctx, n, invite.Setup, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+	n.setup = invite.Setup
+	return s.registerWith(ctx, n, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 		return s.config.Store.CreateInvitedUser(ctx, u, key, dataKey, invite.Hash)
 	})
 }
@@ -60,9 +75,8 @@ func (s *Service) register(ctx context.Context, n pyth.NewUser, invite *pyth.Inv
 // storeAccount stores a new account.
 type storeAccount func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error
 
-// registerWith creates an account and calls the function "store" to store it. If setup is
-// true, the first API key has all scopes.
-func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, store storeAccount) (*pyth.User, string, error) {
+// registerWith creates an account and calls the function "store" to store it.
+func (s *Service) registerWith(ctx context.Context, n newAccount, store storeAccount) (*pyth.User, string, error) {
 	email, err := normalizeEmail(n.Email)
 	if err != nil {
 		return nil, "", err
@@ -86,12 +100,15 @@ func (s *Service) registerWith(ctx context.Context, n pyth.NewUser, setup bool, 
 	if err != nil {
 		return nil, "", err
 	}
-	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now(), Role: cmp.Or(n.Role, pyth.RoleUser)}
-	key, err := s.create(ctx, user, setup, store)
+	user := &pyth.User{
+		ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now(), Role: cmp.Or(n.Role, pyth.RoleUser),
+		EmailUnconfirmedAt: n.unconfirmedAt,
+	}
+	key, err := s.create(ctx, user, n.setup, store)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
 		// The root key changed between the encryption of the user's data key and the
 		// write to the store. Try again with the new root key.
-		key, err = s.create(ctx, user, setup, store)
+		key, err = s.create(ctx, user, n.setup, store)
 	}
 	if err != nil {
 		return nil, "", err
@@ -144,6 +161,9 @@ func (s *Service) Login(ctx context.Context, email, password, code string) (*pyt
 		return nil, wrongPassword(user.ID)
 	}
 	if err := checkEnabled(user); err != nil {
+		return nil, err
+	}
+	if err := s.checkConfirmed(user); err != nil {
 		return nil, err
 	}
 	method, err := s.checkCode(ctx, user, code)

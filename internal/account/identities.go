@@ -223,6 +223,13 @@ func (x *Identities) LogInWith(ctx context.Context, code, verifier, secondFactor
 	if err != nil {
 		return nil, err
 	}
+	confirmed, err := x.confirmEmail(ctx, user, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkConfirmed(user); err != nil {
+		return nil, err
+	}
 	if err := x.use(ctx, in); err != nil {
 		return nil, err
 	}
@@ -234,11 +241,28 @@ func (x *Identities) LogInWith(ctx context.Context, code, verifier, secondFactor
 	if err != nil {
 		return nil, err
 	}
-	grant.SecondFactor = method
+	grant.SecondFactor, grant.EmailConfirmed = method, confirmed
 	if err := x.confirm(ctx, user, identity, grant); err != nil {
 		return nil, err
 	}
 	return grant, s.config.Store.SetIdentityUsed(ctx, identity.ID, s.now())
+}
+
+// confirmEmail marks the address of the account as confirmed if the provider has verified
+// the same address. It reports whether it has changed the account.
+func (x *Identities) confirmEmail(ctx context.Context, user *pyth.User, in *pyth.SignIn) (bool, error) {
+	if user.EmailUnconfirmedAt.IsZero() {
+		return false, nil
+	}
+	email, err := verifiedEmail(in)
+	if err != nil || pyth.EmailKey(email) != pyth.EmailKey(user.Email) {
+		return false, nil
+	}
+	if err := x.config.Accounts.config.Store.ConfirmEmail(ctx, user.ID, email); err != nil {
+		return false, err
+	}
+	user.EmailUnconfirmedAt = time.Time{}
+	return true, nil
 }
 
 // confirm reads the account again after the grant was stored. In the meantime, an
@@ -317,7 +341,7 @@ func (x *Identities) register(ctx context.Context, in *pyth.SignIn) (*pyth.Grant
 		return nil, err
 	}
 	identity.LastUsedAt = identity.CreatedAt
-	user, key, err := s.registerWith(ctx, pyth.NewUser{Email: email, Password: rand.Text()}, false, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+	user, key, err := s.registerWith(ctx, newAccount{NewUser: pyth.NewUser{Email: email, Password: rand.Text()}}, func(u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 		identity.UserID = u.ID
 		return s.config.Store.CreateIdentifiedUser(ctx, u, key, dataKey, identity)
 	})

@@ -46,7 +46,7 @@ func (x *Profiles) ChangeEmail(ctx context.Context, p *pyth.Principal, email, pa
 	case err != nil && !absent(err):
 		return nil, err
 	}
-	if err := s.config.Store.SetEmail(ctx, p.User.ID, email); err != nil {
+	if err := s.config.Store.SetEmail(ctx, p.User.ID, email, s.unconfirmedSince()); err != nil {
 		return nil, err
 	}
 	return s.config.Store.User(ctx, p.User.ID)

@@ -5,16 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
-	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-)
-
-const (
-	// maxResetMails is the maximum number of requests for a mail in the queue.
-	maxResetMails = 100
-	resetTimeout  = time.Minute
 )
 
 // ResetMailerConfig configures a ResetMailer. All fields except URL are
@@ -32,55 +24,21 @@ type ResetMailerConfig struct {
 	Logger *slog.Logger
 }
 
-// ResetMailer mails reset tokens in the background. Therefore a caller cannot learn from
-// the duration of a request whether an account exists. ResetMailer is safe for concurrent
-// use.
+// ResetMailer mails reset tokens in the background. It is safe for concurrent use.
 type ResetMailer struct {
+	*mailQueue
+
 	config ResetMailerConfig
-	queue  chan string
-	stop   context.CancelFunc
-	done   sync.WaitGroup
 }
 
 // NewResetMailer returns a running ResetMailer. The caller closes it.
 func NewResetMailer(c ResetMailerConfig) *ResetMailer {
-	ctx, stop := context.WithCancel(context.Background())
-	m := &ResetMailer{config: c, queue: make(chan string, maxResetMails), stop: stop}
-	m.done.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case email := <-m.queue:
-				if err := m.send(ctx, email); err != nil {
-					c.Logger.Error("reset token not mailed", "error", err)
-				}
-			}
-		}
-	})
+	m := &ResetMailer{config: c}
+	m.mailQueue = newMailQueue("reset token", c.Logger, m.send)
 	return m
 }
 
-// Request mails a reset token to the account with the address, if such an account exists.
-// It does not wait for the mail. If the queue of requests is full, it drops this request.
-func (m *ResetMailer) Request(email string) {
-	select {
-	case m.queue <- email:
-	default:
-		m.config.Logger.Warn("request for a reset token dropped", "waiting", maxResetMails)
-	}
-}
-
-// Close cancels the mail that is being sent, and drops all queued requests.
-func (m *ResetMailer) Close() error {
-	m.stop()
-	m.done.Wait()
-	return nil
-}
-
 func (m *ResetMailer) send(ctx context.Context, email string) error {
-	ctx, cancel := context.WithTimeout(ctx, resetTimeout)
-	defer cancel()
 	user, err := m.config.Accounts.userByEmail(ctx, email)
 	if absent(err) || err == nil && !user.DisabledAt.IsZero() {
 		return nil

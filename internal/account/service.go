@@ -11,6 +11,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -45,7 +46,9 @@ type Config struct {
 	Issuer, Audience string
 	// Policy is the initial policy.
 	Policy
-	Clock func() time.Time
+	// Confirmation is ConfirmationOff by default.
+	Confirmation Confirmation
+	Clock        func() time.Time
 	// MaxConcurrentHashes limits the number of passwords that are hashed at the same
 	// time. Each hash needs 19 MiB of memory. Zero means one hash per processor.
 	MaxConcurrentHashes int
@@ -76,6 +79,7 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 	if len(config.JWTKey) < 32 {
 		return nil, errors.New("account: the JWT key is shorter than 32 bytes")
 	}
+	config.Confirmation = cmp.Or(config.Confirmation, ConfirmationOff)
 	if config.MaxConcurrentHashes <= 0 {
 		config.MaxConcurrentHashes = runtime.NumCPU()
 	}
@@ -90,7 +94,7 @@ func newService(config Config, derive deriveFunc) (*Service, error) {
 func (s *Service) PurgeExpired(ctx context.Context) error {
 	now := s.config.Clock()
 	return errors.Join(s.config.Store.DeleteExpiredRefreshTokens(ctx, now), s.config.Store.DeleteExpiredInvites(ctx, now),
-		s.config.Store.DeleteExpiredSignIns(ctx, now))
+		s.config.Store.DeleteExpiredSignIns(ctx, now), s.config.Store.DeleteExpiredEmailConfirmations(ctx, now))
 }
 
 // unauthenticated returns the error for missing or invalid credentials. The error is

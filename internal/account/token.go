@@ -113,6 +113,7 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	if err := checkEnabled(&p.User); err != nil {
 		return nil, err
 	}
+	p.Unconfirmed = s.isRefused(&p.User)
 	return p, nil
 }
 

@@ -37,6 +37,8 @@ type UserInfo struct {
 	ID        string    `json:"id" doc:"The ID of the account." example:"usr_01k7"`
 	Email     string    `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the account was created."`
+
+	EmailConfirmed bool `json:"emailConfirmed" doc:"Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address." example:"true"`
 }
 
 // VerifyRequest is the body of verifyCredentials.
@@ -106,8 +108,8 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opLogin, Method: http.MethodPost, Path: "/api/login",
 			Summary: "Log in", Tags: []string{tagAuth},
-			Description: "Returns a JWT, a refresh token and the API key of the account. The response time does not depend on whether the account exists. If the account has a second factor, a request without the field code fails: the status is 401, and the error code is second_factor_required.",
-			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
+			Description: "Returns a JWT, a refresh token and the API key of the account. The response time does not depend on whether the account exists. If the account has a second factor, a request without the field code fails: the status is 401, and the error code is second_factor_required. If the server requires a confirmed e-mail address and the address is not confirmed, the status is 403, and the error code is email_unconfirmed.",
+			Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
 		},
 		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserLogin,
 	}, h.login)
@@ -125,7 +127,7 @@ func (h *Handler) registerAccounts() {
 		example: map[string]any{"token": "<JWT or API key>"},
 		answer: map[string]any{
 			"valid":     true,
-			"user":      map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z"},
+			"user":      map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z", "emailConfirmed": true},
 			"expiresAt": "2026-04-04T09:23:21.123Z",
 		},
 	}, h.verify)
@@ -166,7 +168,7 @@ func exampleAuthResponse() any {
 	return map[string]any{
 		"token":        "<JWT>",
 		"apiKey":       "<API key>",
-		"user":         map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z"},
+		"user":         map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z", "emailConfirmed": true},
 		"expiresAt":    "2026-04-04T09:23:21.123Z",
 		"refreshToken": "<refresh token>",
 	}
@@ -182,7 +184,11 @@ func (h *Handler) registerAccount(ctx context.Context, in *authInput) (*authOutp
 	if err := h.limitGuesses(ctx, in.Value.Email); err != nil {
 		return nil, err
 	}
-	return authResponse(h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite))
+	g, err := h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite)
+	if err == nil {
+		h.sendConfirmation(&g.User)
+	}
+	return authResponse(g, err)
 }
 
 func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error) {
@@ -264,5 +270,5 @@ func authResponse(g *pyth.Grant, err error) (*authOutput, error) {
 }
 
 func userInfo(u *pyth.User) UserInfo {
-	return UserInfo{ID: string(u.ID), Email: u.Email, CreatedAt: Timestamp(u.CreatedAt)}
+	return UserInfo{ID: string(u.ID), Email: u.Email, CreatedAt: Timestamp(u.CreatedAt), EmailConfirmed: u.EmailUnconfirmedAt.IsZero()}
 }

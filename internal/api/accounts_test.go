@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	userJSON  = `{"id":"usr_ada","email":"ada@example.org","createdAt":"2026-04-04T08:23:21.123Z"}`
+	userJSON  = `{"id":"usr_ada","email":"ada@example.org","createdAt":"2026-04-04T08:23:21.123Z","emailConfirmed":true}`
 	authJSON  = `{"token":"good.jwt.token","apiKey":"pyapi_good","user":` + userJSON + `,"expiresAt":"2026-04-04T09:23:21.123Z","refreshToken":"fresh"}`
 	loginJSON = `{"email":"ada@example.org","password":"correct horse battery"}`
 )

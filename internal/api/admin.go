@@ -79,12 +79,10 @@ func (q *UserQuotas) fields() map[pyth.QuotaName]*QuotaLimit {
 type AdminUser struct {
 	_ struct{} `doc:"An account, as administrators see it."`
 
-	ID            string     `json:"id" doc:"The ID of the account." example:"usr_01k7"`
-	Email         string     `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
+	UserInfo
 	Role          Role       `json:"role" doc:"What the user may do." example:"user"`
 	Disabled      bool       `json:"disabled" doc:"Whether the account is disabled. All requests with credentials of a disabled account fail." example:"false"`
 	DisabledAt    Timestamp  `json:"disabledAt,omitzero" doc:"When the account was disabled. Absent if the account is enabled."`
-	CreatedAt     Timestamp  `json:"createdAt" doc:"When the account was created."`
 	TOTPEnabledAt Timestamp  `json:"totpEnabledAt,omitzero" doc:"When the user enabled a second factor. Absent if the account has none."`
 	Quotas        UserQuotas `json:"quotas" doc:"The limits of the account that replace the defaults of the server."`
 }
@@ -122,6 +120,8 @@ type AdminUserChange struct {
 	Disabled *bool       `json:"disabled,omitempty" nullable:"false" doc:"Whether the account is disabled. Disabling an account logs out the user, and ends the runs and the sessions of the user." example:"true"`
 	Role     Role        `json:"role,omitempty" doc:"What the user may do." example:"admin"`
 	Quotas   *UserQuotas `json:"quotas,omitempty" nullable:"false" doc:"New limits of the account. Null restores the default of the server. Absent limits do not change."`
+
+	EmailConfirmed *bool `json:"emailConfirmed,omitempty" nullable:"false" doc:"True marks the e-mail address as confirmed. Other values are not allowed." example:"true"`
 }
 
 // ResetLink describes a link with which a user can set a new password once.
@@ -225,7 +225,7 @@ func registerAdminOnly[I, O any](h *Handler, op operation, handle func(context.C
 
 func (h *Handler) registerAdmin() {
 	user := map[string]any{
-		"id": "<user id>", "email": "ada@example.org", "role": "user", "disabled": false, "createdAt": "2026-04-04T08:23:21.123Z",
+		"id": "<user id>", "email": "ada@example.org", "role": "user", "disabled": false, "createdAt": "2026-04-04T08:23:21.123Z", "emailConfirmed": true,
 		"quotas": map[string]any{"executionsPerDay": 1000},
 	}
 	reset := map[string]any{
@@ -381,6 +381,12 @@ func (h *Handler) createUser(ctx context.Context, in *createUserInput) (*createU
 
 func (h *Handler) updateUser(ctx context.Context, in *updateUserInput) (*adminUserOutput, error) {
 	change := pyth.UserChange{Disabled: in.Value.Disabled}
+	if confirmed := in.Value.EmailConfirmed; confirmed != nil {
+		if !*confirmed {
+			return nil, pyth.Invalid("body.emailConfirmed", "must be true")
+		}
+		change.ConfirmEmail = true
+	}
 	if in.Value.Role != "" {
 		change.Role = new(pyth.Role(in.Value.Role))
 	}
@@ -470,8 +476,8 @@ func (h *Handler) link(ctx context.Context, fragment string) string {
 
 func adminUser(u *pyth.User) AdminUser {
 	out := AdminUser{
-		ID: string(u.ID), Email: u.Email, Role: Role(u.Role), Disabled: !u.DisabledAt.IsZero(), DisabledAt: Timestamp(u.DisabledAt),
-		CreatedAt: Timestamp(u.CreatedAt), TOTPEnabledAt: Timestamp(u.SecondFactorAt),
+		UserInfo: userInfo(u), Role: Role(u.Role), Disabled: !u.DisabledAt.IsZero(), DisabledAt: Timestamp(u.DisabledAt),
+		TOTPEnabledAt: Timestamp(u.SecondFactorAt),
 	}
 	for name, field := range out.Quotas.fields() {
 		if limit, ok := u.Quotas[name]; ok {

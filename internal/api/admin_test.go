@@ -118,7 +118,7 @@ func newAdminServer(t *testing.T) (*server, *administration) {
 func TestListUsers(t *testing.T) {
 	s, a := newAdminServer(t)
 	res := s.send(request("GET", "/api/v1/admin/users?q=ada", ""))
-	if want := `"role":"user","disabled":false,"createdAt":"2026-04-04T08:23:21.123Z","quotas":{"sessions":3}}]`; !strings.Contains(res.body, want) || a.search != "ada" {
+	if want := `"createdAt":"2026-04-04T08:23:21.123Z","emailConfirmed":true,"role":"user","disabled":false,"quotas":{"sessions":3}}]`; !strings.Contains(res.body, want) || a.search != "ada" {
 		t.Errorf("got %s, search %q", res.body, a.search)
 	}
 	if strings.Contains(res.body, "HASH") {

@@ -76,7 +76,7 @@ func TestAuthenticateCoversAllButPublicOperations(t *testing.T) {
 	slices.Sort(optional)
 	want := []string{
 		"DELETE /api/v1/login-cookie", "GET /api", "GET /api/health", "GET /api/oidc/callback", "GET /api/oidc/login", "GET /health", "GET /healthz", "GET /readyz",
-		"POST /api/login", "POST /api/oidc/login", "POST /api/password/forgot", "POST /api/password/reset", "POST /api/register", "POST /api/v1/login-cookie",
+		"POST /api/email/confirm", "POST /api/email/resend", "POST /api/login", "POST /api/oidc/login", "POST /api/password/forgot", "POST /api/password/reset", "POST /api/register", "POST /api/v1/login-cookie",
 	}
 	if diff := cmp.Diff(want, public); diff != "" {
 		t.Errorf("public (-want +got):\n%s", diff)

@@ -51,7 +51,7 @@ func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeMissingScope, pyth.CodeRateLimited, pyth.CodeNotFound,
-		pyth.CodeForbidden, pyth.CodeAccountDisabled:
+		pyth.CodeForbidden, pyth.CodeAccountDisabled, pyth.CodeEmailUnconfirmed:
 	default:
 		return
 	}

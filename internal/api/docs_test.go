@@ -27,6 +27,7 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 		c.Packages, c.ZK, c.Records, c.Queue = &packageStore{}, new(encrypted), r, new(queue)
 		c.Webhooks, c.Profiles, c.SecondFactors = newWebhooks(), &profiles{}, &secondFactors{}
 		c.Identities, c.OIDCName = &identities{}, "Example"
+		c.Backups = new(backups)
 		c.Usage = &usageService{report: &pyth.UsageReport{UsageQuery: pyth.UsageQuery{Since: created, Until: created, By: pyth.UsageByDay}}}
 	})...)
 }

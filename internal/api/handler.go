@@ -39,9 +39,12 @@ type Config struct {
 	// SendReset sends a reset token to the account with the given e-mail address. It must
 	// return at once. If SendReset is nil, the server sends no mail.
 	SendReset func(email string)
-	// Optional services. If Sessions is nil, the operations on sessions respond with
-	// not_implemented. If Secrets or Packages is nil, the operations of this service do
-	// not exist.
+	// SendConfirmation sends a link that confirms the e-mail address, unless the address
+	// is confirmed. It must return at once. It is nil if the server asks nobody to confirm
+	// an address.
+	SendConfirmation func(email string)
+	// Optional services. If Sessions is nil, its operations respond with
+	// not_implemented. If Secrets or Packages is nil, its operations do not exist.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
@@ -75,8 +78,11 @@ type Config struct {
 	// not_implemented.
 	Admin      pyth.AdminService
 	Operations pyth.OperationsService
-	// Settings returns the current settings of the server for administrators. If Settings
-	// is nil, the operation for settings responds with not_implemented.
+	// Backups makes backups for administrators. If Backups is nil, its operation responds
+	// with not_implemented.
+	Backups pyth.BackupService
+	// Settings returns the effective settings for administrators. If Settings is nil,
+	// its operation responds with not_implemented.
 	Settings func() []pyth.Setting
 	// PublicURL is the address of the API in links to users. If it is "", links have
 	// the scheme and the host of the request.
@@ -192,6 +198,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerAudit()
 	h.registerAdmin()
 	h.registerOperations()
+	h.registerBackup()
 	h.registerSettings()
 	h.registerZK()
 	h.registerGenerate()

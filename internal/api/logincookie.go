@@ -81,7 +81,7 @@ func (h *Handler) registerLoginCookie() {
 
 func exampleLoginCookie() any {
 	return map[string]any{
-		"user": map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z"},
+		"user": map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z", "emailConfirmed": true},
 		"role": "user", "expiresAt": "2026-04-04T09:23:21.123Z",
 	}
 }

@@ -177,6 +177,9 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 		if err := h.requireScope(r.Context(), op.scope); err != nil {
 			return err
 		}
+		if err := h.requireConfirmed(r.Context(), op.scope); err != nil {
+			return err
+		}
 		if op.admin {
 			if err := h.requireAdmin(r.Context()); err != nil {
 				return err

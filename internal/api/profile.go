@@ -87,7 +87,7 @@ const (
 )
 
 func (h *Handler) registerProfiles() {
-	user := map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z"}
+	user := map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z", "emailConfirmed": true}
 	has := h.cfg.Profiles != nil
 	const feature = "changes of accounts"
 	register(h, operation{
@@ -104,7 +104,7 @@ func (h *Handler) registerProfiles() {
 		Operation: huma.Operation{
 			OperationID: "changeAccount", Method: http.MethodPatch, Path: profilePath,
 			Summary: "Change the account", Tags: []string{tagAuth},
-			Description: "Changes the e-mail address of the account.",
+			Description: "Changes the e-mail address of the account. If the server asks for confirmations, it sends a link to the new address, which is not confirmed until the user opens the link.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"email": "ada@example.com", "currentPassword": "correct horse battery"}, answer: user, action: pyth.ActionEmailChanged,
@@ -160,6 +160,7 @@ func (h *Handler) registerProfiles() {
 		},
 		public: true, example: map[string]any{"token": "<reset token>", "newPassword": "staple of another kind"}, action: pyth.ActionPasswordReset,
 	}, ifEnabled(has, feature, h.resetPassword))
+	h.registerConfirmations(has, feature)
 	h.registerExport()
 }
 
@@ -175,11 +176,17 @@ func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*p
 	email := in.Value.Email
 	if email == "" {
 		email = p.User.Email
+	} else if h.cfg.SendConfirmation != nil {
+		// The server sends a mail to the new address, so limit the number of addresses.
+		if err := h.allow(ctx, h.live.Load().limits.confirmAccount, string(p.User.ID)); err != nil {
+			return nil, err
+		}
 	}
 	u, err := h.cfg.Profiles.ChangeEmail(ctx, p, email, in.Value.CurrentPassword)
 	if err != nil {
 		return nil, err
 	}
+	h.sendConfirmation(u)
 	return &profileOutput{Body: userInfo(u)}, nil
 }
 

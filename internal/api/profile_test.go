@@ -54,6 +54,10 @@ func (x *profiles) ResetPassword(_ context.Context, token, given string) (pyth.U
 	return "usr_ada", x.call("reset", token, given)
 }
 
+func (x *profiles) ConfirmEmail(_ context.Context, token string) (pyth.UserID, error) {
+	return "usr_ada", x.call("confirm", token)
+}
+
 func TestAccountIsChangedAndDeleted(t *testing.T) {
 	x := &profiles{}
 	s := newServer(t, func(c *api.Config) { c.Profiles = x })

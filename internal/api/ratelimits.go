@@ -26,6 +26,9 @@ type RateLimits struct {
 	LoginPerAccount ratelimit.Rate
 	// ResetPerAccount limits the mails with reset tokens for one account.
 	ResetPerAccount ratelimit.Rate
+	// ConfirmPerAccount limits the mails that confirm the e-mail address of one account.
+	// It also limits how often a user can choose another address.
+	ConfirmPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
 	// VerifyPerIP limits verifications of credentials from one IP address.
@@ -35,12 +38,13 @@ type RateLimits struct {
 // DefaultRateLimits returns the rate limits for a public server.
 func DefaultRateLimits() RateLimits {
 	return RateLimits{
-		RegisterPerIP:   ratelimit.Rate{Count: 10, Per: time.Minute},
-		LoginPerIP:      ratelimit.Rate{Count: 30, Per: time.Minute},
-		LoginPerAccount: ratelimit.Rate{Count: 10, Per: time.Minute},
-		ResetPerAccount: ratelimit.Rate{Count: 5, Per: time.Hour},
-		PerUser:         ratelimit.Rate{Count: 600, Per: time.Minute},
-		VerifyPerIP:     ratelimit.Rate{Count: 600, Per: time.Minute},
+		RegisterPerIP:     ratelimit.Rate{Count: 10, Per: time.Minute},
+		LoginPerIP:        ratelimit.Rate{Count: 30, Per: time.Minute},
+		LoginPerAccount:   ratelimit.Rate{Count: 10, Per: time.Minute},
+		ResetPerAccount:   ratelimit.Rate{Count: 5, Per: time.Hour},
+		ConfirmPerAccount: ratelimit.Rate{Count: 5, Per: time.Hour},
+		PerUser:           ratelimit.Rate{Count: 600, Per: time.Minute},
+		VerifyPerIP:       ratelimit.Rate{Count: 600, Per: time.Minute},
 	}
 }
 
@@ -60,7 +64,7 @@ type policy struct {
 // limiters contains all policies. A policy is nil if the server does not apply this
 // limit.
 type limiters struct {
-	registerIP, loginIP, loginAccount, resetAccount, user, verifyIP *policy
+	registerIP, loginIP, loginAccount, resetAccount, confirmAccount, user, verifyIP *policy
 }
 
 func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time) *limiters {
@@ -71,27 +75,29 @@ func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time)
 		return &policy{name: name, limiter: ratelimit.New(rate, maxLimitedKeys, now), shared: shared}
 	}
 	return &limiters{
-		registerIP:   policyOf(policyRegisterIP, r.RegisterPerIP),
-		loginIP:      policyOf(policyLoginIP, r.LoginPerIP),
-		loginAccount: policyOf(policyLoginAccount, r.LoginPerAccount),
-		resetAccount: policyOf(policyResetAccount, r.ResetPerAccount),
-		user:         policyOf(policyUser, r.PerUser),
-		verifyIP:     policyOf(policyVerifyIP, r.VerifyPerIP),
+		registerIP:     policyOf(policyRegisterIP, r.RegisterPerIP),
+		loginIP:        policyOf(policyLoginIP, r.LoginPerIP),
+		loginAccount:   policyOf(policyLoginAccount, r.LoginPerAccount),
+		resetAccount:   policyOf(policyResetAccount, r.ResetPerAccount),
+		confirmAccount: policyOf(policyConfirmAccount, r.ConfirmPerAccount),
+		user:           policyOf(policyUser, r.PerUser),
+		verifyIP:       policyOf(policyVerifyIP, r.VerifyPerIP),
 	}
 }
 
 // Names of rate limit policies.
 const (
-	policyRegisterIP   = "register-ip"
-	policyLoginIP      = "login-ip"
-	policyLoginAccount = "login-account"
-	policyResetAccount = "reset-account"
-	policyUser         = "user"
-	policyVerifyIP     = "verify-ip"
+	policyRegisterIP     = "register-ip"
+	policyLoginIP        = "login-ip"
+	policyLoginAccount   = "login-account"
+	policyResetAccount   = "reset-account"
+	policyConfirmAccount = "confirm-account"
+	policyUser           = "user"
+	policyVerifyIP       = "verify-ip"
 )
 
 func policyNames() []string {
-	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyResetAccount, policyUser, policyVerifyIP}
+	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyResetAccount, policyConfirmAccount, policyUser, policyVerifyIP}
 }
 
 // limitRate applies the rate limit of the operation. The server applies limits on
@@ -103,7 +109,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	switch operationID {
 	case opRegister:
 		p = h.live.Load().limits.registerIP
-	case opLogin, opRefresh, opStoreLoginCookie, opDeleteLoginCookie, opForgot, opReset, opOIDCStart, opOIDCCallback, opOIDCLogin:
+	case opLogin, opRefresh, opStoreLoginCookie, opDeleteLoginCookie, opForgot, opReset, opResendConfirmation, opConfirmEmail, opOIDCStart, opOIDCCallback, opOIDCLogin:
 		p = h.live.Load().limits.loginIP
 	case opVerify:
 		p = h.live.Load().limits.verifyIP

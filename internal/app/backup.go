@@ -37,13 +37,13 @@ type Backup struct {
 	Progress backup.Progress
 }
 
-// backupPrefix is the prefix of the names of temporary directories for backups.
-const backupPrefix = ".pyth-on-backup-"
+// BackupPrefix is the prefix of the names of temporary directories for backups.
+const BackupPrefix = ".pyth-on-backup-"
 
 // Write makes an archive, verifies it, and moves it to the given path. If Write fails,
 // it does not replace an existing file.
 func (b *Backup) Write(ctx context.Context, path string) (*backup.Manifest, error) {
-	dir, remove, err := temporaryDirectory(filepath.Dir(path), backupPrefix)
+	dir, remove, err := temporaryDirectory(filepath.Dir(path), BackupPrefix)
 	if err != nil {
 		return nil, err
 	}

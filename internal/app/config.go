@@ -89,8 +89,8 @@ type PackageConfig struct {
 	MaxPackageSize, PackageCache          int64
 	PackageTimeout, PackageResolveTimeout time.Duration
 	PackageMemory                         int64
-	// BasePackages contains requirements of Python packages. Every user has these
-	// packages.
+	// BasePackages contains requirements of packages. Every user has these packages. The
+	// requirement of an npm package begins with "npm:".
 	BasePackages []string
 }
 

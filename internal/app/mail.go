@@ -9,6 +9,9 @@ import (
 type MailConfig struct {
 	// Sender sends the mail. If Sender is nil, the server sends no mail.
 	Sender *mail.Sender
+	// ConfirmURL is the start of the link that confirms an e-mail address; "" if the
+	// server asks nobody to confirm an address.
+	ConfirmURL string
 	// ResetURL is the beginning of the link with which a user resets the password. If
 	// it is "", the mail contains only the token.
 	ResetURL string
@@ -23,6 +26,21 @@ func (s *Server) sendReset() func(email string) {
 	}
 	mailer := account.NewResetMailer(account.ResetMailerConfig{
 		Accounts: c.Accounts.service, Send: c.Mail.Sender.Send, URL: c.Mail.ResetURL, Audit: c.Accounts.log.Record, Logger: c.Logger,
+	})
+	s.onClose(mailer.Close)
+	return mailer.Request
+}
+
+// sendConfirmation starts the service that mails links to unconfirmed addresses. It
+// returns a function that mails a link to an address; nil if the server asks nobody to
+// confirm an address.
+func (s *Server) sendConfirmation() func(email string) {
+	c := s.config
+	if c.Mail.ConfirmURL == "" {
+		return nil
+	}
+	mailer := account.NewConfirmationMailer(account.ConfirmationMailerConfig{
+		Accounts: c.Accounts.service, Send: c.Mail.Sender.Send, URL: c.Mail.ConfirmURL, Audit: c.Accounts.log.Record, Logger: c.Logger,
 	})
 	s.onClose(mailer.Close)
 	return mailer.Request

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -37,9 +38,9 @@ type packageParts struct {
 	// withNode is true if the server has Node. Users cannot install npm packages
 	// without Node.
 	withNode bool
-	// baseFile is the path of the lockfile of the base packages.
-	baseFile string
-	logger   *slog.Logger
+	// baseFiles contains the paths of the lockfiles of the base packages.
+	baseFiles map[pyth.Runtime]string
+	logger    *slog.Logger
 }
 
 func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*packages.Service, error) {
@@ -63,24 +64,50 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 		},
 		Shared:      isShared(parts.store),
 		MaxPackages: c.MaxPackages, MaxBytes: c.MaxPackageSize << 20, CacheBytes: c.PackageCache << 20,
-		BaseFile: parts.baseFile, Timeout: c.PackageTimeout, Clock: clockOf(parts.store), Logger: parts.logger,
+		BaseFiles: parts.baseFiles, Timeout: c.PackageTimeout, Clock: clockOf(parts.store), Logger: parts.logger,
 	})
 }
 
-// BasePackagesName is the file name of the base packages' lockfile in the data
-// directory.
-const BasePackagesName = "base-packages.json"
+// File names of the base packages' lockfiles in the data directory.
+const (
+	BasePackagesName    = "base-packages.json"
+	BaseNPMPackagesName = "base-packages-npm.json"
+)
+
+// npmPrefix is the beginning of the requirement of an npm package in --base-packages.
+const npmPrefix = "npm:"
+
+// baseRequirements returns the requirements of the base packages of a runtime.
+func baseRequirements(all []string, runtime pyth.Runtime) []string {
+	var selected []string
+	for _, text := range all {
+		requirement, isNPM := strings.CutPrefix(text, npmPrefix)
+		if isNPM == (runtime == pyth.NodeRuntime) {
+			selected = append(selected, requirement)
+		}
+	}
+	return selected
+}
 
 // installBase installs the base packages. After the installation, each new sandbox
 // contains the base packages.
-func (s *Server) installBase(ctx context.Context) (err error) {
-	requirements := s.config.Packages.BasePackages
-	s.base, err = s.installed.InstallBase(ctx, requirements, func(step, detail string) error {
-		s.config.Progress("Base packages ("+step+"): "+detail, 0, 0)
-		return ctx.Err()
-	})
-	if err != nil {
-		return fmt.Errorf("%w; change --base-packages, or check the package index", Explain(err))
+func (s *Server) installBase(ctx context.Context) error {
+	for _, runtime := range pyth.Runtimes() {
+		title := "Base packages"
+		if runtime == pyth.NodeRuntime {
+			title = "Base packages of npm"
+		}
+		requirements := baseRequirements(s.config.Packages.BasePackages, runtime)
+		layer, err := s.installed.InstallBase(ctx, runtime, requirements, func(step, detail string) error {
+			s.config.Progress(title+" ("+step+"): "+detail, 0, 0)
+			return ctx.Err()
+		})
+		if err != nil {
+			return fmt.Errorf("%w; change --base-packages, or check the package index", Explain(err))
+		}
+		if layer != "" {
+			s.base = s.base.With(runtime, layer)
+		}
 	}
 	s.machine.pool.SetBase(s.base)
 	return nil

@@ -22,7 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// BackupConfig configures the scheduled backups of a server.
+// BackupConfig configures the backups of a server.
 type BackupConfig struct {
 	// BackupDir is the directory for the archives. If it is "", the server makes no
 	// scheduled backups.
@@ -32,6 +32,9 @@ type BackupConfig struct {
 	// backups.
 	BackupInterval time.Duration
 	BackupKeep     int
+	// BackupDownload is "on" or "off". With "off", administrators cannot read backups over
+	// the API.
+	BackupDownload string
 }
 
 const (

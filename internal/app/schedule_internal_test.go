@@ -136,7 +136,7 @@ func TestBackupWithWrongRootKeyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// This directory simulates the remains of a killed process.
-	if err := os.Mkdir(filepath.Join(dir, backupPrefix+"left"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, BackupPrefix+"left"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "backup.tar")

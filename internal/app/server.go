@@ -259,7 +259,11 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	s.installed, err = newPackages(ctx, c.Packages, &packageParts{
 		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.packageImages, gateway: s.network.packages,
 		dial: s.network.proxy.DialContext, pythonVersion: s.machine.versions[pyth.PythonRuntime],
-		registry: c.Node.NPMRegistry, withNode: s.node != nil, baseFile: c.Data.Join(BasePackagesName), logger: c.Logger,
+		registry: c.Node.NPMRegistry, withNode: s.node != nil,
+		baseFiles: map[pyth.Runtime]string{
+			pyth.PythonRuntime: c.Data.Join(BasePackagesName), pyth.NodeRuntime: c.Data.Join(BaseNPMPackagesName),
+		},
+		logger: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -362,7 +366,7 @@ func (s *Server) apiConfig() api.Config {
 	config.Accounts = audit.Accounts(c.Accounts.service, log)
 	config.Profiles = audit.Profiles(account.NewProfiles(c.Accounts.service, c.Accounts.remover), log)
 	config.SecondFactors = audit.SecondFactors(account.NewSecondFactors(c.Accounts.service), log)
-	config.SendReset = s.sendReset()
+	config.SendReset, config.SendConfirmation = s.sendReset(), s.sendConfirmation()
 	config.OIDCName = c.OIDC.Name
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
@@ -378,6 +382,9 @@ func (s *Server) apiConfig() api.Config {
 	config.Webhooks = audit.Webhooks(s.webhooks, log)
 	config.Admin = c.Accounts.Admin
 	config.Operations = audit.Operations(&operations{s}, log)
+	if c.Backups.BackupDownload != "off" {
+		config.Backups = audit.Backups(&backupDownloads{backup: &s.backups.backup, dataDir: c.Data.Path, logger: c.Logger}, log)
+	}
 	config.GenerateTimeout = c.Model.Timeout
 	config.Audit, config.Denials = log, log
 	config.Health = s.monitor

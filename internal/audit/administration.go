@@ -75,6 +75,9 @@ func (a *administration) UpdateUser(ctx context.Context, actor, id pyth.UserID, 
 	if c.Role != nil {
 		details["role"] = string(*c.Role)
 	}
+	if c.ConfirmEmail {
+		details["emailConfirmed"] = true
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Quotas)) {
 		if limit := c.Quotas[name]; limit != nil {
 			details[string(name)] = *limit

@@ -25,6 +25,9 @@ func (a *identities) LogInWith(ctx context.Context, signIn, verifier, code strin
 	if err == nil && g.Registered {
 		e.Action = pyth.ActionUserRegistered
 	}
+	if err == nil && g.EmailConfirmed {
+		e.Details["emailConfirmed"] = true
+	}
 	return recordGrant(ctx, a.log, e, g, err)
 }
 

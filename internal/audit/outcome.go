@@ -23,7 +23,7 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	switch pyth.ErrorCode(err) {
 	case "":
 		return pyth.AuditSuccess
-	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeSecondFactorRequired, pyth.CodeInvalidSecondFactor, pyth.CodeIdentityNotLinked, pyth.CodeForbidden, pyth.CodeMissingScope, pyth.CodeRegistrationClosed, pyth.CodeAccountDisabled,
+	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeSecondFactorRequired, pyth.CodeInvalidSecondFactor, pyth.CodeIdentityNotLinked, pyth.CodeForbidden, pyth.CodeMissingScope, pyth.CodeRegistrationClosed, pyth.CodeAccountDisabled, pyth.CodeEmailUnconfirmed,
 		pyth.CodeNotFound, pyth.CodeRateLimited, pyth.CodeTokenBudget, pyth.CodeReservedName:
 		return pyth.AuditDenied
 	case pyth.CodeInvalid, pyth.CodeInvalidRequirement, pyth.CodeTooLarge, pyth.CodeUnsupportedMedia, pyth.CodeMethodNotAllowed, pyth.CodeNotImplemented:

@@ -44,3 +44,8 @@ func (a *profiles) ResetPassword(ctx context.Context, token, password string) (p
 	user, err := a.ProfileService.ResetPassword(ctx, token, password)
 	return user, recordAfter(ctx, a.log, &pyth.AuditEvent{User: user, Action: pyth.ActionPasswordReset}, err)
 }
+
+func (a *profiles) ConfirmEmail(ctx context.Context, token string) (pyth.UserID, error) {
+	user, err := a.ProfileService.ConfirmEmail(ctx, token)
+	return user, recordAfter(ctx, a.log, &pyth.AuditEvent{User: user, Action: pyth.ActionEmailConfirmed}, err)
+}

@@ -60,39 +60,43 @@ func (b *base) write(path string) error {
 	})
 }
 
-// InstallBase installs the base packages, which every user has. It returns the layer that
-// contains these packages. Their versions stay the same until the requirements change. If
-// there are no requirements, InstallBase removes the base packages. The server calls
-// InstallBase before the first run of a user.
-func (s *Service) InstallBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (pyth.Layers, error) {
+// InstallBase installs the base packages of a runtime: packages that every user has. It
+// returns the layer that contains them. Their versions stay the same until the
+// requirements change. If there are no requirements, InstallBase removes the base
+// packages. The caller calls InstallBase before the first run of a user.
+func (s *Service) InstallBase(ctx context.Context, runtime pyth.Runtime, requirements []string, progress pyth.PackageProgress) (pyth.LayerID, error) {
 	if len(requirements) == 0 {
-		s.setBase(nil)
-		err := os.Remove(s.config.BaseFile)
-		if errors.Is(err, fs.ErrNotExist) || s.config.BaseFile == "" {
+		s.setBase(runtime, nil)
+		path := s.config.BaseFiles[runtime]
+		err := os.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) || path == "" {
 			err = nil
 		}
-		return pyth.Layers{}, err
+		return "", err
 	}
-	b, err := s.makeBase(ctx, requirements, progress)
+	b, err := s.makeBase(ctx, runtime, requirements, progress)
 	if err != nil {
-		return pyth.Layers{}, fmt.Errorf("packages: install the base packages %s: %w", strings.Join(requirements, ", "), err)
+		return "", fmt.Errorf("packages: install the base packages %s: %w", strings.Join(requirements, ", "), err)
 	}
-	s.setBase(b)
-	return pyth.Layers{}.With(b.List.Runtime, b.List.Layer), nil
+	s.setBase(runtime, b)
+	return b.List.Layer, nil
 }
 
-func (s *Service) setBase(b *base) {
+// setBase replaces the base packages of a runtime; nil means none.
+func (s *Service) setBase(runtime pyth.Runtime, b *base) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.base = b
+	delete(s.base, runtime)
+	if b != nil {
+		s.base[runtime] = b
+	}
 	s.changes++
 	clear(s.known)
 }
 
-// makeBase returns the base packages with their pinned versions. It installs missing
-// files.
-func (s *Service) makeBase(ctx context.Context, requirements []string, progress pyth.PackageProgress) (*base, error) {
-	r, err := s.resolver(pyth.PythonRuntime)
+// makeBase returns the pinned base packages, and installs missing files.
+func (s *Service) makeBase(ctx context.Context, runtime pyth.Runtime, requirements []string, progress pyth.PackageProgress) (*base, error) {
+	r, err := s.resolver(runtime)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,8 @@ func (s *Service) makeBase(ctx context.Context, requirements []string, progress 
 	if err != nil {
 		return nil, err
 	}
-	if b := s.base; b != nil && slices.Equal(b.Requirements, requirements) {
+	path := s.config.BaseFiles[runtime]
+	if b := s.base[runtime]; b != nil && slices.Equal(b.Requirements, requirements) {
 		before := b.List.Layer
 		if err := s.install(ctx, "", r, b.List, r.Archive, progress); err != nil {
 			return nil, err
@@ -108,25 +113,25 @@ func (s *Service) makeBase(ctx context.Context, requirements []string, progress 
 		if b.List.Layer == before {
 			return b, nil
 		}
-		return b, b.write(s.config.BaseFile)
+		return b, b.write(path)
 	}
-	list, err := s.prepare(ctx, "", r, &pyth.PackageList{Runtime: pyth.PythonRuntime}, resolve.Request{Direct: direct}, progress)
+	list, err := s.prepare(ctx, "", r, &pyth.PackageList{Runtime: runtime}, resolve.Request{Direct: direct}, progress)
 	if err != nil {
 		return nil, err
 	}
 	b := &base{Requirements: requirements, List: list}
-	return b, b.write(s.config.BaseFile)
+	return b, b.write(path)
 }
 
 // withBase returns the layer that contains the base packages and the packages of the
 // layer "own". The layer "own" belongs to the user. If both layers contain a package, the
 // result contains the user's version.
 func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, own pyth.LayerID) (pyth.LayerID, error) {
-	s.mu.Lock()
-	b, combined := s.base, s.combined[own]
-	s.mu.Unlock()
 	runtime := r.Language().Runtime()
-	if b == nil || b.List.Runtime != runtime {
+	s.mu.Lock()
+	b, combined := s.base[runtime], s.combined[own]
+	s.mu.Unlock()
+	if b == nil {
 		return own, nil
 	}
 	if own == "" {
@@ -137,9 +142,9 @@ func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, ow
 		return combined, nil
 	}
 	err := s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
-		both := &pyth.PackageList{Runtime: runtime, Packages: overlay(b.List.Packages, list.Packages)}
-		// Pass noLimit, because the limit on the total size applies only to the packages
-		// of users.
+		both := &pyth.PackageList{Runtime: runtime, Packages: r.Combine(b.List.Packages, list.Packages)}
+		// Pass noLimit: the limit on the total size applies only to the user's
+		// packages.
 		if err := s.installWithin(ctx, user, r, both, noLimit, r.Archive, discardProgress); err != nil {
 			return err
 		}
@@ -157,27 +162,13 @@ func (s *Service) withBase(ctx context.Context, user pyth.UserID, r Resolver, ow
 	return combined, nil
 }
 
-// overlay returns the packages of both lists, sorted by the field Place. If both lists
-// have a package for the same place, it uses the package of the second list.
-func overlay(lower, upper []*pyth.PinnedPackage) []*pyth.PinnedPackage {
-	all := slices.Clone(upper)
-	for _, p := range lower {
-		if !slices.ContainsFunc(upper, func(q *pyth.PinnedPackage) bool { return q.Place == p.Place }) {
-			one := *p // A concurrent call can set the size of *p.
-			all = append(all, &one)
-		}
-	}
-	slices.SortFunc(all, func(p, q *pyth.PinnedPackage) int { return strings.Compare(p.Place, q.Place) })
-	return all
-}
-
-// addBaseLayers adds layers to the given layers of lockfiles. Runs need the layers with
-// the base packages, but no lockfile refers to these layers. addBaseLayers also forgets
-// the combined layers of lockfiles that have changed.
+// addBaseLayers adds the layers with the base packages to the given layers of
+// lockfiles. Runs need these layers, but no lockfile refers to them. addBaseLayers also
+// forgets the combined layers of lockfiles that have changed.
 func (s *Service) addBaseLayers(used []pyth.LayerID) []pyth.LayerID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.base == nil {
+	if len(s.base) == 0 {
 		return used
 	}
 	needed := make(map[pyth.LayerID]pyth.LayerID, len(used))
@@ -187,7 +178,9 @@ func (s *Service) addBaseLayers(used []pyth.LayerID) []pyth.LayerID {
 		}
 	}
 	s.combined = needed
-	used = append(used, s.base.List.Layer)
+	for _, b := range s.base {
+		used = append(used, b.List.Layer)
+	}
 	for _, layer := range needed {
 		used = append(used, layer)
 	}

@@ -34,6 +34,9 @@ type Resolver interface {
 	Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error)
 	// Archive returns a function that downloads the archive of a pinned package.
 	Archive(p *pyth.PinnedPackage) resolve.Archive
+	// Combine returns the packages of a lockfile with the packages of both lockfiles. If
+	// a package is in both lockfiles, programs import the package of the lockfile "own".
+	Combine(base, own []*pyth.PinnedPackage) []*pyth.PinnedPackage
 	// ImageKey returns the key of the package's image in the image store.
 	ImageKey(p *pyth.PinnedPackage) string
 	// BuildImage writes the image of a package to the given file. The parameter "archive"
@@ -64,11 +67,11 @@ type Config struct {
 	// MaxChanges is the maximum number of concurrent changes by all users. The value 0
 	// means 4. A user can run only one change at a time.
 	MaxChanges int
-	// BaseFile is the path of the lockfile that InstallBase writes. If it is "", the
-	// service cannot install base packages.
-	BaseFile string
-	Clock    func() time.Time
-	Logger   *slog.Logger
+	// BaseFiles contains the paths of the lockfiles that InstallBase writes. Every runtime
+	// with base packages needs a path.
+	BaseFiles map[pyth.Runtime]string
+	Clock     func() time.Time
+	Logger    *slog.Logger
 }
 
 // Service implements pyth.PackageService and pyth.PackageSource. It is safe for
@@ -92,10 +95,10 @@ type Service struct {
 	// The field "changes" counts the changes of all lockfiles since the start of the
 	// server.
 	changes int
-	// The field "base" contains the packages that every user has. It is nil if there are
-	// no such packages. The field "combined" maps the layer of a user's lockfile to a
-	// layer that also contains the base packages.
-	base     *base
+	// The field "base" contains the packages that every user has. The field "combined"
+	// maps the layer of a user's lockfile to the layer that also contains the base
+	// packages.
+	base     map[pyth.Runtime]*base
 	combined map[pyth.LayerID]pyth.LayerID
 }
 
@@ -116,11 +119,16 @@ func New(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		config: config, slots: make(chan struct{}, config.MaxChanges),
-		known: map[pyth.UserID]pyth.Layers{}, combined: map[pyth.LayerID]pyth.LayerID{},
+		known: map[pyth.UserID]pyth.Layers{}, combined: map[pyth.LayerID]pyth.LayerID{}, base: map[pyth.Runtime]*base{},
 	}
-	var err error
-	if s.base, err = readBase(config.BaseFile); err != nil {
-		return nil, err
+	for runtime, path := range config.BaseFiles {
+		b, err := readBase(path)
+		if err != nil {
+			return nil, err
+		}
+		if b != nil {
+			s.base[runtime] = b
+		}
 	}
 	return s, s.collect(ctx)
 }

@@ -56,8 +56,8 @@ func (s *Store) UpdateUser(ctx context.Context, id pyth.UserID, c pyth.UserChang
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE users SET role = $1, disabled_at = $2, quotas = $3 WHERE id = $4",
-			u.Role, column.TimeValue(u.DisabledAt), quotas, id); err != nil || u.DisabledAt.IsZero() {
+		if _, err := tx.Exec(ctx, "UPDATE users SET role = $1, disabled_at = $2, quotas = $3, email_unconfirmed_at = $4 WHERE id = $5",
+			u.Role, column.TimeValue(u.DisabledAt), quotas, column.TimeValue(u.EmailUnconfirmedAt), id); err != nil || u.DisabledAt.IsZero() {
 			return err
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM refresh_tokens WHERE user_id = $1", id)

@@ -60,6 +60,7 @@ func filled(t testing.TB) *sqlite.Store {
 			s.PutSecondFactor(ctx, &pyth.SecondFactor{UserID: u, ID: "totp_" + name, Sealed: []byte{6, 0}, CreatedAt: at}),
 			s.ActivateSecondFactor(ctx, u, "totp_"+name, at, 5, [][32]byte{hash}, "f"),
 			s.CreateRefreshToken(ctx, &pyth.RefreshToken{Hash: [32]byte{byte(i), 9}, FamilyID: "g", UserID: u, IssuedAt: at, ExpiresAt: at}),
+			s.CreateEmailConfirmation(ctx, &pyth.EmailConfirmation{Hash: hash, UserID: u, Email: "a@example.org", CreatedAt: at, ExpiresAt: at}),
 			s.CreateResetToken(ctx, &pyth.ResetToken{Hash: hash, UserID: u, CreatedAt: at, ExpiresAt: at}),
 		} {
 			if err != nil {

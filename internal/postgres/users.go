@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,8 +20,9 @@ func insertUser(ctx context.Context, tx pgx.Tx, u *pyth.User, key *pyth.APIKey, 
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at, role, disabled_at, quotas) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt), column.RoleValue(u.Role), column.TimeValue(u.DisabledAt), quotas)
+	_, err = tx.Exec(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at, role, disabled_at, quotas, email_unconfirmed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt), column.RoleValue(u.Role), column.TimeValue(u.DisabledAt), quotas,
+		column.TimeValue(u.EmailUnconfirmedAt))
 	if duplicate(err) {
 		return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 	}
@@ -85,11 +87,13 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens, because another person who can read the mail of the earlier address may know
-// such a token.
-func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
+// tokens. Another person who can read the mail of the earlier address may know such a
+// token.
+func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string, unconfirmedAt time.Time) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE users SET email = $1, email_key = $2 WHERE id = $3", email, pyth.EmailKey(email), id)
+		tag, err := tx.Exec(ctx, "UPDATE users SET email = $1, email_key = $2,"+
+			" email_unconfirmed_at = CASE WHEN email_key = $2 THEN email_unconfirmed_at ELSE $3::bigint END WHERE id = $4",
+			email, pyth.EmailKey(email), column.TimeValue(unconfirmedAt), id)
 		switch {
 		case duplicate(err):
 			return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
@@ -97,6 +101,9 @@ func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) erro
 			return err
 		case tag.RowsAffected() == 0:
 			return asNotFound(pgx.ErrNoRows, "user")
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM email_confirmations WHERE user_id = $1", id); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM reset_tokens WHERE user_id = $1", id)
 		return err

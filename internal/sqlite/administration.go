@@ -48,8 +48,8 @@ func (s *Store) UpdateUser(ctx context.Context, id pyth.UserID, c pyth.UserChang
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE users SET role = ?, disabled_at = ?, quotas = ? WHERE id = ?",
-			u.Role, column.TimeValue(u.DisabledAt), quotas, id); err != nil || u.DisabledAt.IsZero() {
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET role = ?, disabled_at = ?, quotas = ?, email_unconfirmed_at = ? WHERE id = ?",
+			u.Role, column.TimeValue(u.DisabledAt), quotas, column.TimeValue(u.EmailUnconfirmedAt), id); err != nil || u.DisabledAt.IsZero() {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", id)

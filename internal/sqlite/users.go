@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/column"
@@ -18,8 +19,9 @@ func insertUser(ctx context.Context, tx *sql.Tx, u *pyth.User, key *pyth.APIKey,
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at, role, disabled_at, quotas) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt), column.RoleValue(u.Role), column.TimeValue(u.DisabledAt), quotas)
+	_, err = tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at, role, disabled_at, quotas, email_unconfirmed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, column.TimeValue(u.CreatedAt), column.RoleValue(u.Role), column.TimeValue(u.DisabledAt), quotas,
+		column.TimeValue(u.EmailUnconfirmedAt))
 	if duplicate(err) {
 		return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 	}
@@ -73,11 +75,14 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens, because another person who can read the mail of the earlier address may know
-// such a token.
-func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) error {
+// tokens. Another person who can read the mail of the earlier address may know such a
+// token.
+func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string, unconfirmedAt time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
-		changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET email = ?, email_key = ? WHERE id = ?", email, pyth.EmailKey(email), id))
+		key := pyth.EmailKey(email)
+		changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET email = ?, email_key = ?,"+
+			" email_unconfirmed_at = CASE WHEN email_key = ? THEN email_unconfirmed_at ELSE ? END WHERE id = ?",
+			email, key, key, column.TimeValue(unconfirmedAt), id))
 		switch {
 		case duplicate(err):
 			return pyth.Errorf(pyth.CodeEmailTaken, "Another account has this e-mail address.")
@@ -85,6 +90,9 @@ func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string) erro
 			return err
 		case !changed:
 			return asNotFound(sql.ErrNoRows, "user")
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM email_confirmations WHERE user_id = ?", id); err != nil {
+			return err
 		}
 		_, err = tx.ExecContext(ctx, "DELETE FROM reset_tokens WHERE user_id = ?", id)
 		return err

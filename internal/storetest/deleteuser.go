@@ -73,6 +73,7 @@ func Fill(t *testing.T, s pyth.Store, name string) {
 	want(t, err, "")
 	want(t, errs[0], "")
 	want(t, s.CreateResetToken(ctx, &pyth.ResetToken{Hash: hash("reset of " + name), UserID: user, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}), "")
+	want(t, s.CreateEmailConfirmation(ctx, confirmation(user, "confirmation of "+name)), "")
 	want(t, s.PutSecondFactor(ctx, secondFactor(user, "f")), "")
 	want(t, s.ActivateSecondFactor(ctx, user, "f", start, 5, [][32]byte{hash("code")}, "family of "+name), "")
 	want(t, s.CreateIdentity(ctx, identity("idn of "+name, user, name), many), "")

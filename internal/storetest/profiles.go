@@ -48,13 +48,13 @@ func testSetEmail(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	a := create(t, s, "ada")
 	create(t, s, "bob")
-	want(t, s.SetEmail(ctx, "nobody", "nobody@example.org"), pyth.CodeNotFound)
-	want(t, s.SetEmail(ctx, "ada", "BOB@example.org"), pyth.CodeEmailTaken)
+	want(t, s.SetEmail(ctx, "nobody", "nobody@example.org", time.Time{}), pyth.CodeNotFound)
+	want(t, s.SetEmail(ctx, "ada", "BOB@example.org", time.Time{}), pyth.CodeEmailTaken)
 	u, err := s.User(ctx, "ada")
 	want(t, err, "")
 	same(t, a.user, u)
 	for _, email := range []string{"Ada@Example.org", "new@example.org"} { // The first address differs from the existing one only in case.
-		want(t, s.SetEmail(ctx, "ada", email), "")
+		want(t, s.SetEmail(ctx, "ada", email, time.Time{}), "")
 		u, err = s.UserByEmail(ctx, email)
 		want(t, err, "")
 		same(t, email, u.Email)
@@ -75,14 +75,14 @@ func testChangeDeletesResetTokens(t *testing.T, s pyth.Store) {
 	createReset(t, s, "bob", "other")
 	for name, change := range map[string]func() error{
 		"password": func() error { return s.ChangePassword(ctx, "ada", a.user.PasswordHash, "new hash") },
-		"address":  func() error { return s.SetEmail(ctx, "ada", "ada@example.net") },
+		"address":  func() error { return s.SetEmail(ctx, "ada", "ada@example.net", time.Time{}) },
 	} {
 		createReset(t, s, "ada", name)
 		want(t, change(), "")
 		_, err := s.ResetToken(ctx, hash(name))
 		want(t, err, pyth.CodeNotFound)
 	}
-	want(t, s.SetEmail(ctx, "nobody", "nobody@example.net"), pyth.CodeNotFound)
+	want(t, s.SetEmail(ctx, "nobody", "nobody@example.net", time.Time{}), pyth.CodeNotFound)
 	_, err := s.ResetToken(ctx, hash("other"))
 	want(t, err, "")
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { AccountPage } from "./account/page";
+import { ConfirmationNotice } from "./account/confirmation";
 import { linkOf, SignIn } from "./account/signin";
 import { get, onSignedOut } from "./api/client";
 import { currentLogin, forget, logOut } from "./api/login";
@@ -106,6 +107,7 @@ function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
         </div>
       </header>
       <main id="content" tabIndex={-1}>
+        {!login.user.emailConfirmed && <ConfirmationNotice login={login} onChange={onLogin} />}
         {place === "run" && <RunPage id={path[1]} starts={route.query.has("start")} info={info} />}
         {place === "runs" && (path[1] ? <RunDetail key={path[1]} id={path[1]} /> : <RunsPage route={route} info={info} />)}
         {place === "compare" && <ComparePage first={path[1]} second={path[2]} />}

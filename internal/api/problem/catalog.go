@@ -33,6 +33,7 @@ func Catalog() []Type {
 		{pyth.CodeMissingScope, 403, "The API key lacks a scope", "Use a key with the scope that `detail` names, or create such a key. A token from /api/login has all scopes."},
 		{pyth.CodeRegistrationClosed, 403, "Registration is closed", "Ask the operator for an account or an invite."},
 		{pyth.CodeAccountDisabled, 403, "The account is disabled", "Ask an administrator to enable the account."},
+		{pyth.CodeEmailUnconfirmed, 403, "The e-mail address is not confirmed", "Open the link in the mail to the address of the account. Request a new mail with POST /api/email/resend."},
 		{pyth.CodeNotFound, 404, "Not found", "Check the path and the ID. For objects of other users, the server also responds with this error."},
 		{pyth.CodeMethodNotAllowed, 405, "The method is not allowed here", "Use one of the methods in the `Allow` header."},
 		{pyth.CodeEmailTaken, 409, "The e-mail address is taken", "Log in, or register with another e-mail address."},

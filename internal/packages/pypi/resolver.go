@@ -58,8 +58,13 @@ func (*Resolver) Normalize(name string) string { return normalize(name) }
 // and all programs can import this version.
 func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
 
-// ImageKey returns the key of the package's image. The key depends on the archive and on
-// the version of Python. The version of Python affects the compiled files.
+// Combine returns the packages of both lockfiles.
+func (*Resolver) Combine(base, own []*pyth.PinnedPackage) []*pyth.PinnedPackage {
+	return resolve.Overlay(base, own)
+}
+
+// ImageKey returns the key of the package's image. The key depends on the archive
+// and on the version of Python, which affects the compiled files.
 func (r *Resolver) ImageKey(p *pyth.PinnedPackage) string {
 	return imagestore.ImageKey(r.config.PythonVersion, p.Hash)
 }

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { ApiError, call, get, send } from "../api/client";
 import { forget, logIn } from "../api/login";
-import type { Login } from "../api/types";
+import type { Login, User } from "../api/types";
 import { useAction, useLoad } from "../ui/load";
 import { Confirm, Field, Loading, Problem, save } from "../ui/parts";
 import { SecondFactor } from "./secondfactor";
@@ -122,8 +122,7 @@ function Email({ login, onChange }: Pick<Props, "login" | "onChange">) {
   const action = useAction();
   const change = async () => {
     setDone(false);
-    await call("PATCH", "/api/v1/me", { email, currentPassword: password });
-    onChange({ ...login, user: { ...login.user, email } });
+    onChange({ ...login, user: await call<User>("PATCH", "/api/v1/me", { email, currentPassword: password }) });
     setPassword("");
     setDone(true);
   };

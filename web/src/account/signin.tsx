@@ -1,15 +1,16 @@
 import { useState } from "preact/hooks";
 import { ApiError, call } from "../api/client";
-import { logIn, register } from "../api/login";
+import { currentLogin, logIn, register } from "../api/login";
 import type { Login } from "../api/types";
 import { useAction } from "../ui/load";
 import { Field, Problem } from "../ui/parts";
+import { requestLink } from "./confirmation";
 
-export type Mode = "login" | "register" | "forgot" | "setup" | "invite" | "reset";
+export type Mode = "login" | "register" | "forgot" | "setup" | "invite" | "reset" | "confirm";
 
 // linkOf returns the mode and the code in a link from the server or an administrator.
 export function linkOf(hash: string): { mode: Mode; code: string } | undefined {
-  const match = /^#(setup|invite|reset)=(.+)$/.exec(hash);
+  const match = /^#(setup|invite|reset|confirm)=(.+)$/.exec(hash);
   return match ? { mode: match[1] as Mode, code: match[2] } : undefined;
 }
 
@@ -20,6 +21,7 @@ const texts: Record<Mode, { title: string; lead?: string; button: string }> = {
   setup: { title: "Create the first account", lead: "You will be the administrator of this server.", button: "Create account" },
   invite: { title: "Create an account", lead: "You have an invite to this server.", button: "Create account" },
   reset: { title: "Set a new password", button: "Set password" },
+  confirm: { title: "Confirm your e-mail address", lead: "Confirm the address only if you have registered the account yourself.", button: "Confirm address" },
 };
 
 interface Props {
@@ -39,6 +41,7 @@ export function SignIn({ link, expired, onLogin }: Props) {
   const action = useAction();
   const text = texts[mode];
   const isNew = mode !== "login" && mode !== "forgot";
+  const isUnconfirmed = mode === "login" && action.error instanceof ApiError && action.error.code === "email_unconfirmed";
   const open = (next: Mode) => {
     action.clear();
     setNote("");
@@ -64,6 +67,12 @@ export function SignIn({ link, expired, onLogin }: Props) {
         setPassword("");
         setNote("The new password is set. Sign in with it.");
         setMode("login");
+      } else if (mode === "confirm") {
+        await call("POST", "/api/email/confirm", { token: link!.code });
+        const login = await currentLogin();
+        if (login) return onLogin(login);
+        setNote("The address is confirmed. Sign in.");
+        setMode("login");
       } else if (mode === "login") await enter();
       else onLogin(await register(email, password, mode === "register" ? undefined : link!.code));
     });
@@ -75,12 +84,12 @@ export function SignIn({ link, expired, onLogin }: Props) {
         <h1>{text.title}</h1>
         {text.lead && <p class="dim">{text.lead}</p>}
         {note && <p class="notice" role="status">{note}</p>}
-        {mode !== "reset" && (
+        {mode !== "reset" && mode !== "confirm" && (
           <Field label="E-mail">
             {(p) => <input {...p} type="email" name="email" required autocomplete="username" autoFocus value={email} onInput={(e) => setEmail(e.currentTarget.value)} />}
           </Field>
         )}
-        {mode !== "forgot" && (
+        {mode !== "forgot" && mode !== "confirm" && (
           <Field label={isNew ? "New password" : "Password"} hint={isNew ? "8 characters or more. A few random words are a good password." : undefined}>
             {(p) => (
               <span class="password">
@@ -100,6 +109,9 @@ export function SignIn({ link, expired, onLogin }: Props) {
           </Field>
         )}
         <Problem error={action.error} />
+        {isUnconfirmed && (
+          <button type="button" class="link" onClick={() => void action.run(async () => (await requestLink(email), setNote("A new link is on its way.")))}>Send a new link</button>
+        )}
         <button class="primary wide" disabled={action.busy}>{action.busy ? "Please wait…" : text.button}</button>
         <p class="links">
           {mode === "login" ? (

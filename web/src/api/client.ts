@@ -108,7 +108,8 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 
 export async function call<T = void>(method: string, path: string, body?: unknown): Promise<T> {
   const response = await send(method, path, { body });
-  return (response.status === 204 ? undefined : await response.json()) as T;
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as T;
 }
 
 // query returns the path with the parameters that have a value.

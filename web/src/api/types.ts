@@ -14,6 +14,7 @@ export interface Problem {
 export interface User {
   id: string;
   email: string;
+  emailConfirmed: boolean;
   createdAt: string;
 }
 

@@ -8,7 +8,7 @@ import datetime
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
 # An action. Each action has an entry in the audit log.
-AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "user.identity_linked", "user.identity_unlinked", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.deleted", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted"]
+AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.confirmation_sent", "user.email_confirmed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "user.identity_linked", "user.identity_unlinked", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.deleted", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted", "backup.made"]
 
 # Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
 ContentState = Literal["stored", "none", "omitted", "expired"]
@@ -20,7 +20,7 @@ CredentialType = Literal["jwt", "api_key", "none"]
 Encoding = Literal["utf8", "base64"]
 
 # A kind of error. The meaning of a code never changes. /docs/errors describes all codes.
-ErrorCode = Literal["invalid_request", "invalid_requirement", "reserved_name", "not_implemented", "unauthenticated", "invalid_credentials", "second_factor_required", "invalid_second_factor", "forbidden", "missing_scope", "registration_closed", "account_disabled", "not_found", "method_not_allowed", "email_taken", "identity_not_linked", "last_admin", "conflict", "idempotency_conflict", "in_progress", "secret_damaged", "unsatisfiable", "too_large", "unsupported_media_type", "rate_limited", "quota_exceeded", "too_many_executions", "token_budget_exhausted", "internal", "index_unavailable", "llm_failed", "llm_not_configured", "llm_timeout", "overloaded", "draining", "runtime_unavailable", "unavailable"]
+ErrorCode = Literal["invalid_request", "invalid_requirement", "reserved_name", "not_implemented", "unauthenticated", "invalid_credentials", "second_factor_required", "invalid_second_factor", "forbidden", "missing_scope", "registration_closed", "account_disabled", "email_unconfirmed", "not_found", "method_not_allowed", "email_taken", "identity_not_linked", "last_admin", "conflict", "idempotency_conflict", "in_progress", "secret_damaged", "unsatisfiable", "too_large", "unsupported_media_type", "rate_limited", "quota_exceeded", "too_many_executions", "token_budget_exhausted", "internal", "index_unavailable", "llm_failed", "llm_not_configured", "llm_timeout", "overloaded", "draining", "runtime_unavailable", "unavailable"]
 
 # The state of a run. `queued`: the program has not started. `running`: the program has started. `ended`: the run has ended and does not change any more.
 ExecutionState = Literal["queued", "running", "ended"]
@@ -1031,6 +1031,8 @@ class UserInfo:
     created_at: datetime.datetime
     # The e-mail address of the account.
     email: str
+    # Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address.
+    email_confirmed: bool
     # The ID of the account.
     id: str
 

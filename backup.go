@@ -1,0 +1,24 @@
+package pyth
+
+import (
+	"context"
+	"io"
+)
+
+// BackupFile is a complete and verified backup without the root key. The caller closes
+// it.
+type BackupFile struct {
+	io.ReadCloser
+	// Name is the suggested file name.
+	Name string
+	// SizeBytes is the size of the file.
+	SizeBytes int64
+}
+
+// BackupService makes backups of the data of a server. It is safe for concurrent use.
+type BackupService interface {
+	// MakeBackup makes a backup and verifies it. It fails with CodeConflict if another
+	// call has not closed its backup yet. The parameter "actor" is the administrator who
+	// receives the backup.
+	MakeBackup(ctx context.Context, actor UserID) (*BackupFile, error)
+}

@@ -1,0 +1,89 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api"
+)
+
+// unconfirmed is an AccountService whose users must confirm their addresses.
+type unconfirmed struct{ *accounts }
+
+func (a unconfirmed) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
+	p, err := a.accounts.Authenticate(ctx, c)
+	if err == nil {
+		p.Unconfirmed = true
+	}
+	return p, err
+}
+
+// newUnconfirmedServer returns a server whose users must confirm their addresses, the
+// calls of its ProfileService, and the addresses to which it sends links.
+func newUnconfirmedServer(t *testing.T) (s *server, x *profiles, sent *[]string) {
+	t.Helper()
+	a := newAccounts()
+	a.grant.User.EmailUnconfirmedAt = created
+	x, sent = &profiles{}, new([]string)
+	return newServer(t, func(c *api.Config) {
+		c.Accounts, c.Profiles = unconfirmed{a}, x
+		c.SendConfirmation = func(email string) { *sent = append(*sent, email) }
+	}), x, sent
+}
+
+// TestUnconfirmedCallersOnlyManageTheAccount reads the operations from the OpenAPI
+// document, so that the test includes new operations.
+func TestUnconfirmedCallersOnlyManageTheAccount(t *testing.T) {
+	s := newFullServer(t, func(c *api.Config) { c.Accounts = unconfirmed{newAccounts()} })
+	refused, allowed := 0, 0
+	eachOperation(openAPI(t), func(name string, op node) {
+		scope, ok := op["x-scope"].(string)
+		if !ok {
+			return
+		}
+		method, path, _ := strings.Cut(name, " ")
+		body := ""
+		if op["requestBody"] != nil {
+			body = "{}"
+		}
+		res := s.send(request(method, pathParameter.ReplaceAllString(path, "x"), body))
+		if isRefused := res.StatusCode >= 400 && res.problem(t).Code == "email_unconfirmed"; isRefused == (scope == string(pyth.ScopeAccount)) {
+			t.Errorf("%s with the scope %s: %d %s", name, scope, res.StatusCode, res.body)
+		}
+		if scope == string(pyth.ScopeAccount) {
+			allowed++
+		} else {
+			refused++
+		}
+	})
+	if refused < 40 || allowed < 10 {
+		t.Errorf("%d operations were refused, and %d allowed", refused, allowed)
+	}
+}
+
+func TestConfirmationIsSentToNewAddresses(t *testing.T) {
+	s, x, sent := newUnconfirmedServer(t)
+	for _, r := range []*http.Request{
+		anonymous("POST", "/api/register", `{"email": "ada@example.org", "password": "correct horse battery"}`),
+		anonymous("POST", "/api/email/resend", `{"email": "who@example.org"}`),
+		request("PATCH", "/api/v1/me", `{"email": "new@example.org", "currentPassword": "correct horse battery"}`),
+	} {
+		if res := s.send(r); res.StatusCode >= 300 {
+			t.Errorf("got %d: %s", res.StatusCode, res.body)
+		}
+	}
+	// The fake ProfileService returns a confirmed account.
+	if got := strings.Join(*sent, " "); got != "ada@example.org who@example.org" {
+		t.Errorf("sent to %s", got)
+	}
+	if res := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)); res.StatusCode != http.StatusNoContent || x.calls[len(x.calls)-1] != "confirm pyconfirm_x" {
+		t.Errorf("got %d, calls %q", res.StatusCode, x.calls)
+	}
+	x.err = pyth.Errorf(pyth.CodeInvalidCredentials, "unknown")
+	if p := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)).problem(t); p.Status != http.StatusUnauthorized {
+		t.Errorf("got %+v", p)
+	}
+}
