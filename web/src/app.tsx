@@ -1,5 +1,7 @@
+import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { AccountPage } from "./account/page";
+import { returnedSignIn } from "./account/provider";
 import { linkOf, SignIn } from "./account/signin";
 import { get, onSignedOut } from "./api/client";
 import { currentLogin, forget, logOut } from "./api/login";
@@ -17,20 +19,24 @@ import { Notebook } from "./sessions/notebook";
 import { setTheme, theme, type Theme } from "./ui/theme";
 import { Empty, Loading, Problem } from "./ui/parts";
 
+
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
 
 // A code in the address opens a form. Remove it from the address, so that it does not
 // stay in the history.
 const firstLink = linkOf(location.hash);
+const firstSignIn = returnedSignIn(location.hash);
 if (firstLink) history.replaceState(null, "", "/");
+else if (firstSignIn) history.replaceState(null, "", "/" + firstSignIn.hash);
 else if (location.pathname !== "/") history.replaceState(null, "", "/" + location.hash);
 
 export function App() {
   const [state, setState] = useState<State>({ kind: "loading" });
   const [link, setLink] = useState(firstLink);
+  const [signIn, setSignIn] = useState(firstSignIn);
   const load = () => {
     setState({ kind: "loading" });
-    Promise.all([get<ServerInfo>("/api"), link ? undefined : currentLogin()]).then(
+    Promise.all([get<ServerInfo>("/api"), link || (signIn && !signIn.links) ? undefined : currentLogin()]).then(
       ([info, login]) => setState({ kind: "ready", info, login, expired: false }),
       (error) => setState({ kind: "failed", error }),
     );
@@ -42,12 +48,12 @@ export function App() {
   const { info, login } = state;
   if (!login) {
     // A link works once, so a later sign-in does not use it.
-    const enter = (login: Login) => (setLink(undefined), setState({ ...state, login, expired: false }));
-    return <SignIn link={link} expired={state.expired} onLogin={enter} />;
+    const enter = (login: Login) => (setLink(undefined), signIn?.links || setSignIn(undefined), setState({ ...state, login, expired: false }));
+    return <SignIn info={info} link={link} returned={signIn?.links ? undefined : signIn} expired={state.expired} onLogin={enter} />;
   }
   return (
     <Shell
-      info={info} login={login} onLogin={(login) => setState({ ...state, login, expired: false })}
+      info={info} login={login} signIn={signIn} onSignInUsed={() => setSignIn(undefined)} onLogin={(login) => setState({ ...state, login, expired: false })}
       onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))}
     />
   );
@@ -56,6 +62,7 @@ export function App() {
 interface Entry {
   path: string;
   name: string;
+  forAdmins?: boolean;
 }
 
 const entries: Entry[] = [
@@ -71,16 +78,20 @@ const entries: Entry[] = [
 interface ShellProps {
   info: ServerInfo;
   login: Login;
+  // signIn is a sign-in at the OIDC provider that the user wants to link.
+  signIn?: ReturnType<typeof returnedSignIn>;
+  onSignInUsed: () => void;
   onLogin: (login: Login) => void;
   onLogOut: () => void;
 }
 
-function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
+function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellProps) {
   const route = useRoute();
   const { path } = route;
   const [open, setOpen] = useState(false);
   const place = path[0] ?? "run";
-  const entry = entries.find((e) => e.path === (place === "compare" ? "runs" : place));
+  const visible = entries.filter((e) => !e.forAdmins || login.role === "admin");
+  const entry = visible.find((e) => e.path === (place === "compare" ? "runs" : place));
   useEffect(() => {
     document.title = `${entry?.name ?? "Not found"} – Pyth-On`;
     setOpen(false);
@@ -95,7 +106,12 @@ function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
         </p>
         <div id="navigation" class="navigation">
           <nav aria-label="Pages">
-            {entries.map((e) => <a key={e.path} href={`#/${e.path}`} aria-current={e === entry ? "page" : undefined}>{e.name}</a>)}
+            {visible.map((e) => (
+              <Fragment key={e.path}>
+                {e.path === "users" && <p class="group">Administration</p>}
+                <a href={`#/${e.path}`} aria-current={e === entry ? "page" : undefined}>{e.name}</a>
+              </Fragment>
+            ))}
           </nav>
           <div class="foot">
             <a href="/docs" target="_blank" rel="noopener">Documentation</a>
@@ -113,7 +129,7 @@ function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
         {place === "packages" && <PackagesPage info={info} route={route} />}
         {place === "secrets" && <SecretsPage />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
-        {place === "account" && <AccountPage login={login} onChange={onLogin} onEnd={onLogOut} />}
+        {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
         {!entry && <Empty title="This page does not exist"><p><a href="#/run">Run a program</a></p></Empty>}
       </main>
     </div>
