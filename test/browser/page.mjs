@@ -2,6 +2,7 @@
 // first administrator, and the address of the OIDC provider.
 import assert from "node:assert/strict";
 import { accessible, check, fits, looks, open } from "./browser.mjs";
+import { encrypted } from "./encrypted.mjs";
 import { provider } from "./provider.mjs";
 import { work } from "./work.mjs";
 
@@ -281,6 +282,7 @@ await check("a table of 10,000 rows shows page by page", async () => {
 const person = { page, origin, run, output, email, password, newContext };
 await work(person);
 await provider(person);
+await encrypted(person);
 
 // expireToken deletes the cookie with the token.
 const expireToken = () => context.addCookies([{ name: "pyth-on-token-" + new URL(origin).port, value: "-", url: origin, expires: 1 }]);

@@ -17,8 +17,10 @@ import { SecretsPage } from "./secrets/page";
 import { SessionsPage } from "./sessions/list";
 import { Notebook } from "./sessions/notebook";
 import { setTheme, theme, type Theme } from "./ui/theme";
+import { lazy } from "./ui/lazy";
 import { Empty, Loading, Problem } from "./ui/parts";
 
+const EncryptedPage = lazy(() => import("./encrypted/page").then((m) => m.EncryptedPage));
 
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
 
@@ -71,6 +73,7 @@ const entries: Entry[] = [
   { path: "sessions", name: "Sessions" },
   { path: "packages", name: "Packages" },
   { path: "secrets", name: "Secrets" },
+  { path: "encrypted", name: "Encrypted programs" },
   { path: "keys", name: "API keys" },
   { path: "account", name: "Account" },
 ];
@@ -128,6 +131,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "sessions" && (path[1] ? <Notebook key={path[1]} id={path[1]} /> : <SessionsPage info={info} />)}
         {place === "packages" && <PackagesPage info={info} route={route} />}
         {place === "secrets" && <SecretsPage />}
+        {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
         {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
         {!entry && <Empty title="This page does not exist"><p><a href="#/run">Run a program</a></p></Empty>}
