@@ -1,6 +1,7 @@
 // Uses the page as a person does. Arguments: the address of the server, the link for the
 // first administrator, and the address of the OIDC provider.
 import assert from "node:assert/strict";
+import { ask } from "./ask.mjs";
 import { accessible, check, fits, looks, open } from "./browser.mjs";
 import { encrypted } from "./encrypted.mjs";
 import { provider } from "./provider.mjs";
@@ -283,6 +284,7 @@ const person = { page, origin, run, output, email, password, newContext };
 await work(person);
 await provider(person);
 await encrypted(person);
+await ask(person);
 
 // expireToken deletes the cookie with the token.
 const expireToken = () => context.addCookies([{ name: "pyth-on-token-" + new URL(origin).port, value: "-", url: origin, expires: 1 }]);

@@ -20,6 +20,7 @@ import { setTheme, theme, type Theme } from "./ui/theme";
 import { lazy } from "./ui/lazy";
 import { Empty, Loading, Problem } from "./ui/parts";
 
+const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
 const EncryptedPage = lazy(() => import("./encrypted/page").then((m) => m.EncryptedPage));
 
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
@@ -69,6 +70,7 @@ interface Entry {
 
 const entries: Entry[] = [
   { path: "run", name: "Run" },
+  { path: "ask", name: "Ask" },
   { path: "runs", name: "Runs" },
   { path: "sessions", name: "Sessions" },
   { path: "packages", name: "Packages" },
@@ -131,6 +133,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "sessions" && (path[1] ? <Notebook key={path[1]} id={path[1]} /> : <SessionsPage info={info} />)}
         {place === "packages" && <PackagesPage info={info} route={route} />}
         {place === "secrets" && <SecretsPage />}
+        {place === "ask" && <AskPage info={info} />}
         {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
         {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
