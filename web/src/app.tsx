@@ -21,6 +21,7 @@ import { lazy } from "./ui/lazy";
 import { Empty, Loading, Problem } from "./ui/parts";
 
 const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
+const UsagePage = lazy(() => import("./usage/page").then((m) => m.UsagePage));
 const EncryptedPage = lazy(() => import("./encrypted/page").then((m) => m.EncryptedPage));
 
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
@@ -77,6 +78,7 @@ const entries: Entry[] = [
   { path: "secrets", name: "Secrets" },
   { path: "encrypted", name: "Encrypted programs" },
   { path: "keys", name: "API keys" },
+  { path: "usage", name: "Usage" },
   { path: "account", name: "Account" },
 ];
 
@@ -134,6 +136,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "packages" && <PackagesPage info={info} route={route} />}
         {place === "secrets" && <SecretsPage />}
         {place === "ask" && <AskPage info={info} />}
+        {place === "usage" && <UsagePage />}
         {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
         {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
