@@ -22,6 +22,7 @@ import { Empty, Loading, Problem } from "./ui/parts";
 
 const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
 const UsagePage = lazy(() => import("./usage/page").then((m) => m.UsagePage));
+const AuditPage = lazy(() => import("./audit/page").then((m) => m.AuditPage));
 const EncryptedPage = lazy(() => import("./encrypted/page").then((m) => m.EncryptedPage));
 
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
@@ -79,6 +80,7 @@ const entries: Entry[] = [
   { path: "encrypted", name: "Encrypted programs" },
   { path: "keys", name: "API keys" },
   { path: "usage", name: "Usage" },
+  { path: "audit", name: "Audit log" },
   { path: "account", name: "Account" },
 ];
 
@@ -137,6 +139,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "secrets" && <SecretsPage />}
         {place === "ask" && <AskPage info={info} />}
         {place === "usage" && <UsagePage />}
+        {place === "audit" && <AuditPage route={route} />}
         {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
         {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
