@@ -1,6 +1,7 @@
 // Uses the page as a person does. Arguments: the address of the server, the link for the
 // first administrator, and the address of the OIDC provider.
 import assert from "node:assert/strict";
+import { admin } from "./admin.mjs";
 import { ask } from "./ask.mjs";
 import { accessible, check, fits, looks, open } from "./browser.mjs";
 import { encrypted } from "./encrypted.mjs";
@@ -285,6 +286,7 @@ await work(person);
 await provider(person);
 await encrypted(person);
 await ask(person);
+await admin(person);
 
 // expireToken deletes the cookie with the token.
 const expireToken = () => context.addCookies([{ name: "pyth-on-token-" + new URL(origin).port, value: "-", url: origin, expires: 1 }]);

@@ -23,6 +23,10 @@ import { Empty, Loading, Problem } from "./ui/parts";
 const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
 const UsagePage = lazy(() => import("./usage/page").then((m) => m.UsagePage));
 const AuditPage = lazy(() => import("./audit/page").then((m) => m.AuditPage));
+const UsersPage = lazy(() => import("./admin/users").then((m) => m.UsersPage));
+const NowPage = lazy(() => import("./admin/now").then((m) => m.NowPage));
+const SettingsPage = lazy(() => import("./admin/settings").then((m) => m.SettingsPage));
+const BackupsPage = lazy(() => import("./admin/backups").then((m) => m.BackupsPage));
 const EncryptedPage = lazy(() => import("./encrypted/page").then((m) => m.EncryptedPage));
 
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
@@ -82,6 +86,10 @@ const entries: Entry[] = [
   { path: "usage", name: "Usage" },
   { path: "audit", name: "Audit log" },
   { path: "account", name: "Account" },
+  { path: "users", name: "Users", forAdmins: true },
+  { path: "now", name: "Now", forAdmins: true },
+  { path: "settings", name: "Settings", forAdmins: true },
+  { path: "backups", name: "Backups", forAdmins: true },
 ];
 
 interface ShellProps {
@@ -140,6 +148,10 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "ask" && <AskPage info={info} />}
         {place === "usage" && <UsagePage />}
         {place === "audit" && <AuditPage route={route} />}
+        {entry?.forAdmins && place === "users" && <UsersPage id={path[1]} route={route} login={login} />}
+        {entry?.forAdmins && place === "now" && <NowPage />}
+        {entry?.forAdmins && place === "settings" && <SettingsPage />}
+        {entry?.forAdmins && place === "backups" && <BackupsPage />}
         {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
         {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
