@@ -6,6 +6,7 @@ import { ask } from "./ask.mjs";
 import { accessible, check, fits, looks, open } from "./browser.mjs";
 import { encrypted } from "./encrypted.mjs";
 import { provider } from "./provider.mjs";
+import { records } from "./records.mjs";
 import { work } from "./work.mjs";
 
 const [origin, setupLink, providerURL] = process.argv.slice(2);
@@ -286,6 +287,7 @@ await work(person);
 await provider(person);
 await encrypted(person);
 await ask(person);
+await records(person);
 await admin(person);
 
 // expireToken deletes the cookie with the token.

@@ -26,7 +26,7 @@ func TestPage(t *testing.T) {
 	}
 	dir := installNPMPackage(t, "browser", "../browser")
 	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, link, provider.URL))
-	if n := strings.Count(out, "\nok "); n < 23 {
+	if n := strings.Count(out, "\nok "); n < 35 {
 		t.Errorf("only %d checks ran:\n%s", n, out)
 	}
 	t.Log("\n" + out)

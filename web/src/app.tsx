@@ -23,6 +23,7 @@ import { Empty, Loading, Problem } from "./ui/parts";
 const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
 const UsagePage = lazy(() => import("./usage/page").then((m) => m.UsagePage));
 const AuditPage = lazy(() => import("./audit/page").then((m) => m.AuditPage));
+const ReferencePage = lazy(() => import("./reference/page").then((m) => m.ReferencePage));
 const UsersPage = lazy(() => import("./admin/users").then((m) => m.UsersPage));
 const NowPage = lazy(() => import("./admin/now").then((m) => m.NowPage));
 const SettingsPage = lazy(() => import("./admin/settings").then((m) => m.SettingsPage));
@@ -86,6 +87,7 @@ const entries: Entry[] = [
   { path: "usage", name: "Usage" },
   { path: "audit", name: "Audit log" },
   { path: "account", name: "Account" },
+  { path: "api", name: "API" },
   { path: "users", name: "Users", forAdmins: true },
   { path: "now", name: "Now", forAdmins: true },
   { path: "settings", name: "Settings", forAdmins: true },
@@ -148,6 +150,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "ask" && <AskPage info={info} />}
         {place === "usage" && <UsagePage />}
         {place === "audit" && <AuditPage route={route} />}
+        {place === "api" && <ReferencePage id={path[1]} route={route} />}
         {entry?.forAdmins && place === "users" && <UsersPage id={path[1]} route={route} login={login} />}
         {entry?.forAdmins && place === "now" && <NowPage />}
         {entry?.forAdmins && place === "settings" && <SettingsPage />}
