@@ -36,7 +36,7 @@ internal/sandbox/executable/bin/pyth-on-sandbox: $(wildcard cmd/pyth-on-sandbox/
 # The page. The tool fetches its npm packages from the registry in npm's configuration,
 # or from PYTH_ON_NPM_REGISTRY, and bundles them.
 PAGE := internal/api/page/assets/index.html.gz
-$(PAGE): $(shell find web -type f) $(wildcard tools/web/*.go) tools/web/go.mod
+$(PAGE): $(shell find web -type f) clients/javascript/crypto.js $(wildcard tools/web/*.go) tools/web/go.mod
 	$(call say,'Building the page')
 	@go -C tools/web run .
 

@@ -7,17 +7,26 @@ import { chromium } from "playwright-core";
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 // timeout limits each wait in milliseconds. It is long, because the machine may run many
-// other tests.
-const timeout = 180_000;
+// other tests. PATIENCE sets a shorter one while you write a test.
+const timeout = Number(process.env.PATIENCE ?? 180_000);
 
-// open starts the browser. It collects reports of the Content-Security-Policy, errors of
-// scripts, and requests to other hosts.
-export async function open(origin) {
+// open starts the browser, and returns a function that opens contexts, each with separate
+// cookies. It collects reports of the Content-Security-Policy, errors of scripts, and
+// requests to other hosts than origin and provider.
+export async function open(origin, provider) {
   const browser = await chromium.launch({ timeout, executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-  const context = await browser.newContext({ viewport: { width: 1360, height: 850 }, baseURL: origin, acceptDownloads: true });
-  context.setDefaultTimeout(timeout);
-  opened = context;
   const faults = [];
+  const newContext = async () => {
+    const context = await browser.newContext({ viewport: { width: 1360, height: 850 }, baseURL: origin, acceptDownloads: true });
+    context.setDefaultTimeout(timeout);
+    opened.push(context);
+    await watch(context, [origin, provider], faults);
+    return context;
+  };
+  return { browser, newContext, faults };
+}
+
+async function watch(context, origins, faults) {
   await context.exposeFunction("reportViolation", (text) => faults.push("policy: " + text));
   await context.addInitScript(() => {
     if (window !== top) return;
@@ -27,10 +36,9 @@ export async function open(origin) {
     page.on("pageerror", (e) => faults.push("script: " + e.stack));
     page.on("request", (r) => {
       const { protocol, origin: to } = new URL(r.url());
-      if (protocol.startsWith("http") && to !== origin) faults.push("request: " + r.url());
+      if (protocol.startsWith("http") && !origins.includes(to)) faults.push("request: " + r.url());
     });
   });
-  return { browser, context, faults };
 }
 
 // accessible fails if axe finds a fault on the page.
@@ -65,7 +73,7 @@ export async function looks(page, name) {
 
 // ONLY is a regular expression that selects checks by name.
 const only = process.env.ONLY;
-let opened;
+const opened = [];
 
 // check runs one test and prints its time.
 export async function check(name, run) {
@@ -75,7 +83,7 @@ export async function check(name, run) {
     await run();
   } catch (error) {
     console.log(`FAIL ${name}`);
-    for (const [i, page] of opened.pages().entries()) {
+    for (const [i, page] of opened.flatMap((c) => c.pages()).entries()) {
       console.log(page.url(), await page.locator("body").innerText({ timeout: 10_000 }).catch(String));
       if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/failed-${i}.png` });
     }

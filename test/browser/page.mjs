@@ -1,12 +1,18 @@
-// Uses the page as a person does. Arguments: the address of the server, and the link for
-// the first administrator.
+// Uses the page as a person does. Arguments: the address of the server, the link for the
+// first administrator, and the address of the OIDC provider.
 import assert from "node:assert/strict";
+import { admin } from "./admin.mjs";
+import { ask } from "./ask.mjs";
 import { accessible, check, fits, looks, open } from "./browser.mjs";
+import { encrypted } from "./encrypted.mjs";
+import { provider } from "./provider.mjs";
+import { records } from "./records.mjs";
 import { work } from "./work.mjs";
 
-const [origin, setupLink] = process.argv.slice(2);
+const [origin, setupLink, providerURL] = process.argv.slice(2);
 const email = "ada@example.org", password = "correct horse battery staple";
-const { browser, context, faults } = await open(origin);
+const { browser, newContext, faults } = await open(origin, providerURL);
+const context = await newContext();
 const page = await context.newPage();
 
 const runButton = (p = page) => p.getByRole("button", { name: "Run", exact: true });
@@ -276,7 +282,13 @@ await check("a table of 10,000 rows shows page by page", async () => {
   await looks(page, "run-table");
 });
 
-await work({ page, origin, run, output, email, password });
+const person = { page, origin, run, output, email, password, newContext };
+await work(person);
+await provider(person);
+await encrypted(person);
+await ask(person);
+await records(person);
+await admin(person);
 
 // expireToken deletes the cookie with the token.
 const expireToken = () => context.addCookies([{ name: "pyth-on-token-" + new URL(origin).port, value: "-", url: origin, expires: 1 }]);

@@ -63,12 +63,18 @@ func (s *server) logInAt(t *testing.T) *answer {
 // provider.
 func startProvider(t *testing.T) (*oidctest.Provider, []string) {
 	t.Helper()
-	p := oidctest.Start(t, oidcURL+"/api/oidc/callback")
+	return startProviderFor(t, oidcURL)
+}
+
+// startProviderFor starts an OIDC provider for a server with the given public URL.
+func startProviderFor(t *testing.T, publicURL string) (*oidctest.Provider, []string) {
+	t.Helper()
+	p := oidctest.Start(t, publicURL+"/api/oidc/callback")
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte(p.ClientSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return p, []string{"--public-url=" + oidcURL, "--oidc-issuer=" + p.URL, "--oidc-client-id=" + p.ClientID, "--oidc-client-secret-file=" + file}
+	return p, []string{"--public-url=" + publicURL, "--oidc-issuer=" + p.URL, "--oidc-client-id=" + p.ClientID, "--oidc-client-secret-file=" + file}
 }
 
 func TestSignInAtAProvider(t *testing.T) {

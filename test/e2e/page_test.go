@@ -4,20 +4,29 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
 // TestPage uses the web page in Chromium like a person (see test/browser). The server's
 // tokens are valid only for a short time, so the page must often renew its login.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--token-ttl=10s", "--warm=1")
+	port := freePort(t)
+	provider, flags := startProviderFor(t, "http://127.0.0.1:"+port)
+	provider.SetPerson(object{"sub": "1", "email": "ada@example.org", "email_verified": true})
+	model := startModel(t,
+		claudetest.Program("First try.", "print('half')\nprint(1 / 0)"),
+		claudetest.Program("שלום 🚀", "print('half')\nprint(21 * 2)"))
+	flags = append(flags, modelFlags(t, model, "--addr=127.0.0.1:"+port, "--oidc-name=Example", "--token-ttl=10s", "--warm=1")...)
+	s := startServer(t, flags...)
 	link := regexp.MustCompile(`http://\S+#setup=\S+`).FindString(s.log.String())
 	if link == "" {
 		t.Fatalf("the server prints no link: %s", s.log)
 	}
 	dir := installNPMPackage(t, "browser", "../browser")
-	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, link))
-	if n := strings.Count(out, "\nok "); n < 20 {
+	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, link, provider.URL))
+	if n := strings.Count(out, "\nok "); n < 35 {
 		t.Errorf("only %d checks ran:\n%s", n, out)
 	}
 	t.Log("\n" + out)

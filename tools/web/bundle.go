@@ -24,17 +24,22 @@ const (
 type output map[string][]byte
 
 // bundle returns the scripts and the style sheet of the page, and index.html with links
-// to these files. The names of the files contain hashes of their contents, so browsers
-// can cache the files forever.
-func bundle(source, modules string) (output, error) {
+// to these files. The page imports files of the JavaScript library in the folder client as
+// pyth-on/NAME.js. The names of the files contain hashes of their contents, so browsers can
+// cache the files forever.
+func bundle(source, client, modules string) (output, error) {
 	dir, err := filepath.Abs(source)
 	if err != nil {
+		return nil, err
+	}
+	if client, err = filepath.Abs(client); err != nil {
 		return nil, err
 	}
 	result := api.Build(api.BuildOptions{
 		AbsWorkingDir: dir,
 		EntryPoints:   []string{entry},
 		NodePaths:     []string{modules},
+		Alias:         map[string]string{"pyth-on": client},
 		Outdir:        "out",
 		Bundle:        true, Splitting: true, Metafile: true,
 		Format: api.FormatESModule, Target: api.ES2022, Platform: api.PlatformBrowser,

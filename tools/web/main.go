@@ -15,6 +15,7 @@ import (
 func main() {
 	o := options{}
 	flag.StringVar(&o.source, "source", "../../web", "the folder with the sources of the page")
+	flag.StringVar(&o.client, "client", "../../clients/javascript", "the folder of the JavaScript library, whose encryption the page uses")
 	flag.StringVar(&o.cache, "cache", "../../bin/web", "the folder for fetched packages")
 	flag.StringVar(&o.out, "out", "../../internal/api/page/assets", "the folder for the result")
 	flag.StringVar(&o.registry, "registry", os.Getenv("PYTH_ON_NPM_REGISTRY"), "the URL of the npm registry (default: the registry in npm's configuration)")
@@ -28,7 +29,7 @@ func main() {
 	}
 }
 
-type options struct{ source, cache, out, registry string }
+type options struct{ source, client, cache, out, registry string }
 
 func build(ctx context.Context, o options) error {
 	locked, err := readLockfile(o.source)
@@ -39,7 +40,7 @@ func build(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	b, err := bundle(o.source, modules)
+	b, err := bundle(o.source, o.client, modules)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
+import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { AccountPage } from "./account/page";
 import { ConfirmationNotice } from "./account/confirmation";
+import { returnedSignIn } from "./account/provider";
 import { linkOf, SignIn } from "./account/signin";
 import { get, onSignedOut } from "./api/client";
 import { currentLogin, forget, logOut } from "./api/login";
@@ -16,22 +18,36 @@ import { SecretsPage } from "./secrets/page";
 import { SessionsPage } from "./sessions/list";
 import { Notebook } from "./sessions/notebook";
 import { setTheme, theme, type Theme } from "./ui/theme";
+import { lazy } from "./ui/lazy";
 import { Empty, Loading, Problem } from "./ui/parts";
+
+const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
+const UsagePage = lazy(() => import("./usage/page").then((m) => m.UsagePage));
+const AuditPage = lazy(() => import("./audit/page").then((m) => m.AuditPage));
+const ReferencePage = lazy(() => import("./reference/page").then((m) => m.ReferencePage));
+const UsersPage = lazy(() => import("./admin/users").then((m) => m.UsersPage));
+const NowPage = lazy(() => import("./admin/now").then((m) => m.NowPage));
+const SettingsPage = lazy(() => import("./admin/settings").then((m) => m.SettingsPage));
+const BackupsPage = lazy(() => import("./admin/backups").then((m) => m.BackupsPage));
+const EncryptedPage = lazy(() => import("./encrypted/page").then((m) => m.EncryptedPage));
 
 type State = { kind: "loading" } | { kind: "failed"; error: Error } | { kind: "ready"; info: ServerInfo; login?: Login; expired: boolean };
 
 // A code in the address opens a form. Remove it from the address, so that it does not
 // stay in the history.
 const firstLink = linkOf(location.hash);
+const firstSignIn = returnedSignIn(location.hash);
 if (firstLink) history.replaceState(null, "", "/");
+else if (firstSignIn) history.replaceState(null, "", "/" + firstSignIn.hash);
 else if (location.pathname !== "/") history.replaceState(null, "", "/" + location.hash);
 
 export function App() {
   const [state, setState] = useState<State>({ kind: "loading" });
   const [link, setLink] = useState(firstLink);
+  const [signIn, setSignIn] = useState(firstSignIn);
   const load = () => {
     setState({ kind: "loading" });
-    Promise.all([get<ServerInfo>("/api"), link ? undefined : currentLogin()]).then(
+    Promise.all([get<ServerInfo>("/api"), link || (signIn && !signIn.links) ? undefined : currentLogin()]).then(
       ([info, login]) => setState({ kind: "ready", info, login, expired: false }),
       (error) => setState({ kind: "failed", error }),
     );
@@ -43,12 +59,12 @@ export function App() {
   const { info, login } = state;
   if (!login) {
     // A link works once, so a later sign-in does not use it.
-    const enter = (login: Login) => (setLink(undefined), setState({ ...state, login, expired: false }));
-    return <SignIn link={link} expired={state.expired} onLogin={enter} />;
+    const enter = (login: Login) => (setLink(undefined), signIn?.links || setSignIn(undefined), setState({ ...state, login, expired: false }));
+    return <SignIn info={info} link={link} returned={signIn?.links ? undefined : signIn} expired={state.expired} onLogin={enter} />;
   }
   return (
     <Shell
-      info={info} login={login} onLogin={(login) => setState({ ...state, login, expired: false })}
+      info={info} login={login} signIn={signIn} onSignInUsed={() => setSignIn(undefined)} onLogin={(login) => setState({ ...state, login, expired: false })}
       onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))}
     />
   );
@@ -57,31 +73,45 @@ export function App() {
 interface Entry {
   path: string;
   name: string;
+  forAdmins?: boolean;
 }
 
 const entries: Entry[] = [
   { path: "run", name: "Run" },
+  { path: "ask", name: "Ask" },
   { path: "runs", name: "Runs" },
   { path: "sessions", name: "Sessions" },
   { path: "packages", name: "Packages" },
   { path: "secrets", name: "Secrets" },
+  { path: "encrypted", name: "Encrypted programs" },
   { path: "keys", name: "API keys" },
+  { path: "usage", name: "Usage" },
+  { path: "audit", name: "Audit log" },
   { path: "account", name: "Account" },
+  { path: "api", name: "API" },
+  { path: "users", name: "Users", forAdmins: true },
+  { path: "now", name: "Now", forAdmins: true },
+  { path: "settings", name: "Settings", forAdmins: true },
+  { path: "backups", name: "Backups", forAdmins: true },
 ];
 
 interface ShellProps {
   info: ServerInfo;
   login: Login;
+  // signIn is a sign-in at the OIDC provider that the user wants to link.
+  signIn?: ReturnType<typeof returnedSignIn>;
+  onSignInUsed: () => void;
   onLogin: (login: Login) => void;
   onLogOut: () => void;
 }
 
-function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
+function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellProps) {
   const route = useRoute();
   const { path } = route;
   const [open, setOpen] = useState(false);
   const place = path[0] ?? "run";
-  const entry = entries.find((e) => e.path === (place === "compare" ? "runs" : place));
+  const visible = entries.filter((e) => !e.forAdmins || login.role === "admin");
+  const entry = visible.find((e) => e.path === (place === "compare" ? "runs" : place));
   useEffect(() => {
     document.title = `${entry?.name ?? "Not found"} – Pyth-On`;
     setOpen(false);
@@ -96,7 +126,12 @@ function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
         </p>
         <div id="navigation" class="navigation">
           <nav aria-label="Pages">
-            {entries.map((e) => <a key={e.path} href={`#/${e.path}`} aria-current={e === entry ? "page" : undefined}>{e.name}</a>)}
+            {visible.map((e) => (
+              <Fragment key={e.path}>
+                {e.path === "users" && <p class="group">Administration</p>}
+                <a href={`#/${e.path}`} aria-current={e === entry ? "page" : undefined}>{e.name}</a>
+              </Fragment>
+            ))}
           </nav>
           <div class="foot">
             <a href="/docs" target="_blank" rel="noopener">Documentation</a>
@@ -114,8 +149,17 @@ function Shell({ info, login, onLogin, onLogOut }: ShellProps) {
         {place === "sessions" && (path[1] ? <Notebook key={path[1]} id={path[1]} /> : <SessionsPage info={info} />)}
         {place === "packages" && <PackagesPage info={info} route={route} />}
         {place === "secrets" && <SecretsPage />}
+        {place === "ask" && <AskPage info={info} />}
+        {place === "usage" && <UsagePage />}
+        {place === "audit" && <AuditPage route={route} />}
+        {place === "api" && <ReferencePage id={path[1]} route={route} />}
+        {entry?.forAdmins && place === "users" && <UsersPage id={path[1]} route={route} login={login} />}
+        {entry?.forAdmins && place === "now" && <NowPage />}
+        {entry?.forAdmins && place === "settings" && <SettingsPage />}
+        {entry?.forAdmins && place === "backups" && <BackupsPage />}
+        {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
-        {place === "account" && <AccountPage login={login} onChange={onLogin} onEnd={onLogOut} />}
+        {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
         {!entry && <Empty title="This page does not exist"><p><a href="#/run">Run a program</a></p></Empty>}
       </main>
     </div>

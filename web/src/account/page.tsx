@@ -1,9 +1,11 @@
 import { useState } from "preact/hooks";
 import { ApiError, call, get, send } from "../api/client";
 import { forget, logIn } from "../api/login";
-import type { Login, User } from "../api/types";
+import type { Login, ServerInfo, User } from "../api/types";
 import { useAction, useLoad } from "../ui/load";
 import { Confirm, Field, Loading, Problem, save } from "../ui/parts";
+import { Identities } from "./identities";
+import type { SignIn } from "./provider";
 import { SecondFactor } from "./secondfactor";
 import { Time } from "../ui/time";
 
@@ -17,18 +19,23 @@ interface LoginInfo {
 }
 
 interface Props {
+  info: ServerInfo;
   login: Login;
+  // returned is a sign-in at the OIDC provider that the user wants to link.
+  returned?: SignIn;
+  onUsed: () => void;
   onChange: (login: Login) => void;
   onEnd: () => void;
 }
 
-export function AccountPage({ login, onChange, onEnd }: Props) {
+export function AccountPage({ info, login, returned, onUsed, onChange, onEnd }: Props) {
   return (
     <div class="page">
       <header><h1>Account</h1></header>
       <Logins />
       <Password login={login} onChange={onChange} />
       <SecondFactor />
+      {info.oidc && <Identities provider={info.oidc} returned={returned} onUsed={onUsed} />}
       <Email login={login} onChange={onChange} />
       <Export />
       <Remove login={login} onEnd={onEnd} />

@@ -1,12 +1,13 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ApiError, call } from "../api/client";
-import { currentLogin, logIn, register } from "../api/login";
-import type { Login } from "../api/types";
+import { currentLogin, logIn, logInWith, register } from "../api/login";
+import type { Login, ServerInfo } from "../api/types";
 import { useAction } from "../ui/load";
 import { Field, Problem } from "../ui/parts";
 import { requestLink } from "./confirmation";
+import { explain, leaveForProvider, type SignIn as Returned } from "./provider";
 
-export type Mode = "login" | "register" | "forgot" | "setup" | "invite" | "reset" | "confirm";
+export type Mode = "login" | "register" | "forgot" | "setup" | "invite" | "reset" | "confirm" | "provider";
 
 // linkOf returns the mode and the code in a link from the server or an administrator.
 export function linkOf(hash: string): { mode: Mode; code: string } | undefined {
@@ -22,16 +23,21 @@ const texts: Record<Mode, { title: string; lead?: string; button: string }> = {
   invite: { title: "Create an account", lead: "You have an invite to this server.", button: "Create account" },
   reset: { title: "Set a new password", button: "Set password" },
   confirm: { title: "Confirm your e-mail address", lead: "Confirm the address only if you have registered the account yourself.", button: "Confirm address" },
+  provider: { title: "Sign in", button: "Sign in" },
 };
 
 interface Props {
+  info: ServerInfo;
   link?: { mode: Mode; code: string };
+  // returned is the sign-in at the OIDC provider from which the browser returns.
+  returned?: Returned;
   expired: boolean;
   onLogin: (login: Login) => void;
 }
 
-export function SignIn({ link, expired, onLogin }: Props) {
-  const [mode, setMode] = useState<Mode>(link?.mode ?? "login");
+export function SignIn({ info, link, returned, expired, onLogin }: Props) {
+  const provider = info.oidc?.name ?? "the provider";
+  const [mode, setMode] = useState<Mode>(link?.mode ?? (returned?.signIn ? "provider" : "login"));
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const [shown, setShown] = useState(false);
@@ -40,21 +46,31 @@ export function SignIn({ link, expired, onLogin }: Props) {
   const [note, setNote] = useState(expired ? "Your login has ended. Sign in again; your work on this page stays." : "");
   const action = useAction();
   const text = texts[mode];
-  const isNew = mode !== "login" && mode !== "forgot";
+  const isNew = mode === "register" || mode === "setup" || mode === "invite" || mode === "reset";
+  const hasPassword = mode !== "forgot" && mode !== "provider" && mode !== "confirm";
   const isUnconfirmed = mode === "login" && action.error instanceof ApiError && action.error.code === "email_unconfirmed";
   const open = (next: Mode) => {
     action.clear();
     setNote("");
+    setCode(undefined);
     setMode(next);
   };
   const enter = async () => {
     try {
-      onLogin(await logIn(email, password, code?.trim()));
+      onLogin(await (mode === "provider" ? logInWith(returned!.signIn!, returned!.verifier, code?.trim()) : logIn(email, password, code?.trim())));
     } catch (error) {
-      if (!(error instanceof ApiError && error.code === "second_factor_required")) throw error;
-      setCode("");
+      const problem = error instanceof ApiError ? error.code : "";
+      if (problem === "second_factor_required") return setCode("");
+      // After another error, the sign-in is used up, unless only the code was wrong.
+      if (mode !== "provider" || problem === "invalid_second_factor") throw error;
+      setMode("login");
+      throw problem === "identity_not_linked" ? new Error(explain(problem, provider)) : error;
     }
   };
+  useEffect(() => {
+    if (mode === "provider") void action.run(enter);
+    else if (returned?.error) void action.run(() => Promise.reject(new Error(explain(returned.error!, provider))));
+  }, []);
   const submit = (e: Event) => {
     e.preventDefault();
     void action.run(async () => {
@@ -73,7 +89,7 @@ export function SignIn({ link, expired, onLogin }: Props) {
         if (login) return onLogin(login);
         setNote("The address is confirmed. Sign in.");
         setMode("login");
-      } else if (mode === "login") await enter();
+      } else if (mode === "login" || mode === "provider") await enter();
       else onLogin(await register(email, password, mode === "register" ? undefined : link!.code));
     });
   };
@@ -84,12 +100,13 @@ export function SignIn({ link, expired, onLogin }: Props) {
         <h1>{text.title}</h1>
         {text.lead && <p class="dim">{text.lead}</p>}
         {note && <p class="notice" role="status">{note}</p>}
-        {mode !== "reset" && mode !== "confirm" && (
+        {mode === "provider" && code === undefined && <p role="status">Signing in with {provider}…</p>}
+        {mode !== "reset" && mode !== "confirm" && mode !== "provider" && (
           <Field label="E-mail">
             {(p) => <input {...p} type="email" name="email" required autocomplete="username" autoFocus value={email} onInput={(e) => setEmail(e.currentTarget.value)} />}
           </Field>
         )}
-        {mode !== "forgot" && mode !== "confirm" && (
+        {hasPassword && (
           <Field label={isNew ? "New password" : "Password"} hint={isNew ? "8 characters or more. A few random words are a good password." : undefined}>
             {(p) => (
               <span class="password">
@@ -103,7 +120,7 @@ export function SignIn({ link, expired, onLogin }: Props) {
             )}
           </Field>
         )}
-        {mode === "login" && code !== undefined && (
+        {code !== undefined && (mode === "login" || mode === "provider") && (
           <Field label="Code" hint="The code of the app on your phone, or a recovery code.">
             {(p) => <input {...p} required maxLength={64} autocomplete="one-time-code" autoFocus value={code} onInput={(e) => setCode(e.currentTarget.value)} />}
           </Field>
@@ -113,6 +130,9 @@ export function SignIn({ link, expired, onLogin }: Props) {
           <button type="button" class="link" onClick={() => void action.run(async () => (await requestLink(email), setNote("A new link is on its way.")))}>Send a new link</button>
         )}
         <button class="primary wide" disabled={action.busy}>{action.busy ? "Please wait…" : text.button}</button>
+        {info.oidc && (mode === "login" || mode === "register") && (
+          <button type="button" class="wide" disabled={action.busy} onClick={() => void action.run(() => leaveForProvider(info.oidc!.path, false))}>Sign in with {provider}</button>
+        )}
         <p class="links">
           {mode === "login" ? (
             <>

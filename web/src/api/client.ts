@@ -6,9 +6,12 @@ export class ApiError extends Error {
   readonly code: string;
   readonly requestId?: string;
   readonly faults: { location: string; message: string }[];
+  // problem is the body of the answer.
+  readonly problem: Partial<Problem>;
 
   constructor(problem: Partial<Problem> & { status: number }) {
     super(problem.detail || problem.title || `The server answered with the status ${problem.status}.`);
+    this.problem = problem;
     this.status = problem.status;
     this.code = problem.code ?? "unknown";
     this.requestId = problem.requestId;
@@ -27,6 +30,19 @@ export interface Options {
   signal?: AbortSignal;
 }
 
+export interface SentRequest {
+  method: string;
+  path: string;
+  // body is empty for a request without a body, and for a body that is not text.
+  body: string;
+}
+
+let sent: ((request: SentRequest) => void) | undefined;
+// onRequest sets the function that gets all requests of the page before they are sent.
+export function onRequest(run: typeof sent): void {
+  sent = run;
+}
+
 async function attempt(method: string, path: string, o: Options): Promise<Response> {
   const headers = new Headers(o.headers);
   let body: BodyInit | undefined = o.raw;
@@ -34,6 +50,7 @@ async function attempt(method: string, path: string, o: Options): Promise<Respon
     headers.set("Content-Type", "application/json");
     body = JSON.stringify(o.body);
   }
+  sent?.({ method, path, body: typeof body === "string" ? body : "" });
   try {
     return await fetch(path, { method, headers, body, signal: o.signal, credentials: "same-origin", cache: "no-store" });
   } catch (error) {

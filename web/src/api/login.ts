@@ -28,6 +28,12 @@ export async function logIn(email: string, password: string, code?: string): Pro
   return store(refreshToken);
 }
 
+// logInWith exchanges a sign-in at the OIDC provider.
+export async function logInWith(signIn: string, verifier: string, code?: string): Promise<Login> {
+  const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/oidc/login", { signIn, verifier, ...(code && { code }) });
+  return store(refreshToken);
+}
+
 export async function register(email: string, password: string, invite?: string): Promise<Login> {
   const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/register", { email, password, ...(invite && { invite }) });
   return store(refreshToken);

@@ -44,6 +44,8 @@ export interface ServerInfo {
     default: Limits;
     max: Limits;
   };
+  // oidc is absent if the server has no OIDC provider.
+  oidc?: { name: string; path: string };
   features: string[];
 }
 

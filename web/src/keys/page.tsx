@@ -3,6 +3,7 @@ import { call } from "../api/client";
 import { useList } from "../ui/list";
 import { useAction } from "../ui/load";
 import { Confirm, Copy, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
+import { Table } from "../ui/table";
 import { Time } from "../ui/time";
 
 interface Key {
@@ -34,23 +35,20 @@ export function KeysPage({ isAdmin }: { isAdmin: boolean }) {
       {!list.items && list.loading && <Loading />}
       {list.items?.length === 0 && <Empty title="No keys" />}
       {!!list.items?.length && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="API keys">
-          <table>
-            <thead><tr><th scope="col">Name</th><th scope="col">Key</th><th scope="col">Allows</th><th scope="col">Expires</th><th scope="col">Last used</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-            <tbody>
-              {list.items.map((k) => (
-                <tr key={k.id}>
-                  <td>{k.name}</td>
-                  <td><code>{k.prefix}…</code></td>
-                  <td>{scopes.every(([s]) => k.scopes.includes(s)) ? (k.scopes.includes("admin") ? "all, with admin" : "all but admin") : k.scopes.join(", ")}</td>
-                  <td>{k.expiresAt ? <Time at={k.expiresAt} /> : "never"}</td>
-                  <td>{k.lastUsedAt ? <Time at={k.lastUsedAt} /> : "never"}</td>
-                  <td class="row-actions"><button type="button" class="small" aria-label={`Delete ${k.name}`} onClick={() => setRemoved(k)}>Delete</button></td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="API keys" items={list.items} keyOf={(k) => k.id}
+          columns={[
+            { name: "Name", cell: (k) => k.name },
+            { name: "Key", cell: (k) => <code>{k.prefix}…</code> },
+            { name: "Allows", cell: (k) => (scopes.every(([s]) => k.scopes.includes(s)) ? (k.scopes.includes("admin") ? "all, with admin" : "all but admin") : k.scopes.join(", ")) },
+            { name: "Expires", cell: (k) => (k.expiresAt ? <Time at={k.expiresAt} /> : "never") },
+            { name: "Last used", cell: (k) => (k.lastUsedAt ? <Time at={k.lastUsedAt} /> : "never") },
+            {
+              name: "Actions", isHidden: true, kind: "row-actions",
+              cell: (k) => <button type="button" class="small" aria-label={`Delete ${k.name}`} onClick={() => setRemoved(k)}>Delete</button>,
+            },
+          ]}
+        />
       )}
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
       {creates && <Create isAdmin={isAdmin} onClose={() => setCreates(false)} onDone={(key) => (setCreates(false), setMade(key), list.reload())} />}

@@ -6,6 +6,7 @@ import { languageName } from "../run/page";
 import { bytes, count } from "../ui/format";
 import { useAction, useLoad } from "../ui/load";
 import { Confirm, Empty, Field, Loading, Problem } from "../ui/parts";
+import { Table } from "../ui/table";
 import type { Route } from "../router";
 
 interface Package {
@@ -63,19 +64,19 @@ export function PackagesPage({ info, route }: { info: ServerInfo; route: Route }
       {!packages && list.loading && <Loading />}
       {packages?.length === 0 && <Empty title={`No packages for ${languageName(language)}`}><p>The standard library is always there. Install other packages above.</p></Empty>}
       {direct.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Packages">
-          <table>
-            <thead><tr><th scope="col">Package</th><th scope="col">Version</th><th scope="col">Wanted</th><th scope="col" class="number">Size</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-            <tbody>
-              {direct.map((p) => (
-                <tr key={p.name}>
-                  <td><code>{p.name}</code></td><td>{p.version}</td><td><code>{p.requirement}</code></td><td class="number">{bytes(p.sizeBytes)}</td>
-                  <td class="row-actions"><button type="button" class="small" aria-label={`Remove ${p.name}`} onClick={() => setRemoved(p)}>Remove</button></td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Packages" items={direct} keyOf={(p) => p.name}
+          columns={[
+            { name: "Package", cell: (p) => <code>{p.name}</code> },
+            { name: "Version", cell: (p) => p.version },
+            { name: "Wanted", cell: (p) => <code>{p.requirement}</code> },
+            { name: "Size", kind: "number", cell: (p) => bytes(p.sizeBytes) },
+            {
+              name: "Actions", isHidden: true, kind: "row-actions",
+              cell: (p) => <button type="button" class="small" aria-label={`Remove ${p.name}`} onClick={() => setRemoved(p)}>Remove</button>,
+            },
+          ]}
+        />
       )}
       {rest.length > 0 && (
         <details class="card">

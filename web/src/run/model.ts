@@ -33,7 +33,12 @@ const mib = 1 << 20;
 // requestOf returns the request of a draft. It throws an Error that says what to change.
 export function requestOf(d: Draft): RunRequest {
   if (!d.code.trim()) throw new Error("There is no program. Write one, or choose an example.");
-  const r: RunRequest = { code: d.code, language: d.language };
+  return { code: d.code, language: d.language, ...optionsOf(d) };
+}
+
+// optionsOf returns the settings of a draft without the program.
+export function optionsOf(d: Draft): Omit<RunRequest, "code" | "language"> {
+  const r: Omit<RunRequest, "code" | "language"> = {};
   if (d.runtime) r.runtime = d.runtime;
   if (d.stdin) r.stdin = d.stdin;
   const args = splitArguments(d.args);
@@ -48,7 +53,7 @@ export function requestOf(d: Draft): RunRequest {
   if (hosts.length) r.network = { allow: hosts };
   const timeout = number(d.timeout, "Time limit");
   if (timeout) r.timeoutMs = Math.round(timeout * 1000);
-  const limits: RunRequest["limits"] = {};
+  const limits: NonNullable<RunRequest["limits"]> = {};
   const set = (name: keyof typeof limits, text: string, label: string, factor: number) => {
     const n = number(text, label);
     if (n) limits[name] = Math.round(n * factor);

@@ -62,7 +62,7 @@ export function Settings({ draft, info, change }: Props) {
   );
 }
 
-function Secrets({ draft, change }: Pick<Props, "draft" | "change">) {
+export function Secrets({ draft, change }: Pick<Props, "draft" | "change">) {
   const { data } = useLoad((signal) => get<{ secrets: Secret[] }>("/api/v1/secrets", signal), []);
   const chosen = draft.secrets;
   const mode = Array.isArray(chosen) ? "some" : chosen;
@@ -89,7 +89,7 @@ function Secrets({ draft, change }: Pick<Props, "draft" | "change">) {
   );
 }
 
-function Upload({ draft, info, change }: Props) {
+export function Upload({ draft, info, change }: Props) {
   const [error, setError] = useState("");
   const add = async (list: FileList | null) => {
     setError("");

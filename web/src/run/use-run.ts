@@ -24,7 +24,38 @@ export function isActive({ phase }: Live): boolean {
   return phase === "sending" || phase === "queued" || phase === "running";
 }
 
-const idle = (): Live => ({ phase: "idle", screen: new Screen(), version: 0, results: [], files: [], waiting: false });
+export const idle = (): Live => ({ phase: "idle", screen: new Screen(), version: 0, results: [], files: [], waiting: false });
+
+// progress returns what an event of a run changes. It writes text to the screen of the
+// state.
+export function progress(state: Live, { type, data }: ServerEvent): Partial<Live> {
+  switch (type) {
+    case "start":
+      return { phase: "running", id: data.id };
+    case "stdout":
+    case "stderr":
+      state.screen.write(type, data.text);
+      return { phase: "running" };
+    case "result":
+      return { results: [...state.results, data] };
+    case "file":
+      return { files: [...state.files, data] };
+    case "end":
+      // An answer without a stream has the whole output.
+      if ((data.stdout || data.stderr) && !state.screen.plain()) {
+        state.screen.write("stdout", data.stdout ?? "");
+        state.screen.write("stderr", data.stderr ?? "");
+      }
+      return {
+        phase: "ended", run: data, waiting: false,
+        results: state.results.length ? state.results : data.results ?? [], files: state.files.length ? state.files : data.files ?? [],
+      };
+    case "error":
+      return { phase: "ended", error: new Error(data.detail ?? data.title), waiting: false };
+    default:
+      return {};
+  }
+}
 
 // useRun starts runs and follows their events. A run continues if the page is reloaded or
 // loses its connection, because the server runs it independently of the page.
@@ -58,37 +89,7 @@ export function useRun() {
     return c.abort.signal;
   }, []);
 
-  const take = useCallback((event: ServerEvent) => {
-    const { state } = current.current;
-    const { data } = event;
-    switch (event.type) {
-      case "start":
-        show({ phase: "running", id: data.id });
-        break;
-      case "stdout":
-      case "stderr":
-        state.screen.write(event.type, data.text);
-        show({ phase: "running" });
-        break;
-      case "result":
-        show({ results: [...state.results, data] });
-        break;
-      case "file":
-        show({ files: [...state.files, data] });
-        break;
-      case "end":
-        // An answer without a stream has the whole output.
-        if ((data.stdout || data.stderr) && !state.screen.plain()) {
-          state.screen.write("stdout", data.stdout ?? "");
-          state.screen.write("stderr", data.stderr ?? "");
-        }
-        show({ phase: "ended", run: data, waiting: false, results: state.results.length ? state.results : data.results ?? [], files: state.files.length ? state.files : data.files ?? [] });
-        break;
-      case "error":
-        show({ phase: "ended", error: new Error(data.detail ?? data.title), waiting: false });
-        break;
-    }
-  }, []);
+  const take = useCallback((event: ServerEvent) => show(progress(current.current.state, event)), []);
 
   const consume = useCallback(async (events: AsyncIterable<ServerEvent>, signal: AbortSignal) => {
     try {
@@ -128,6 +129,12 @@ export function useRun() {
     }
   }, []);
 
+  // open shows a run whose events come from another request.
+  const open = useCallback((events: (signal: AbortSignal) => AsyncIterable<ServerEvent>) => {
+    const signal = begin("sending");
+    return consume(events(signal), signal);
+  }, []);
+
   // Before the server has answered, the run has no ID. Then stop ends the request.
   const stop = useCallback(async () => {
     const { id } = current.current.state;
@@ -136,7 +143,7 @@ export function useRun() {
   }, []);
 
   useEffect(() => () => current.current.abort.abort(), []);
-  return { live, start, attach, stop };
+  return { live, start, open, attach, stop };
 }
 
 // loadRun returns the record of a run with its code.

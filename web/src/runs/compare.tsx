@@ -7,7 +7,7 @@ import { bytes, duration } from "../ui/format";
 import { useLoad } from "../ui/load";
 import { Loading, Problem } from "../ui/parts";
 import { Time } from "../ui/time";
-import { diff } from "./diff";
+import { DiffView } from "./diffview";
 
 export function ComparePage({ first, second }: { first: string; second: string }) {
   const runs = useLoad((signal) => Promise.all([loadRun(first, signal), loadRun(second, signal)]), [first, second]);
@@ -39,24 +39,13 @@ export function ComparePage({ first, second }: { first: string; second: string }
   );
 }
 
-// Difference shows how two texts differ.
+// Difference shows how two texts differ, if one of them exists.
 function Difference({ title, a, b }: { title: string; a?: string; b?: string }) {
   if (!a && !b) return null;
-  const lines = a === undefined || b === undefined ? undefined : diff(a, b);
   return (
     <section>
       <h2>{title}</h2>
-      {a === undefined || b === undefined ? (
-        <p class="dim">The server has it for only one of the runs.</p>
-      ) : a === b ? (
-        <p class="dim">Both are the same.</p>
-      ) : !lines ? (
-        <p class="dim">The texts are too long to compare.</p>
-      ) : (
-        <pre class="diff" tabIndex={0}>
-          {lines.map((l, i) => <div key={i} class={l.kind}><span class="hidden">{l.kind === "old" ? "removed: " : l.kind === "new" ? "added: " : ""}</span><span aria-hidden="true">{l.kind === "old" ? "− " : l.kind === "new" ? "+ " : "  "}</span>{l.text}{"\n"}</div>)}
-        </pre>
-      )}
+      <DiffView a={a} b={b} />
     </section>
   );
 }

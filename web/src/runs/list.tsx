@@ -6,6 +6,7 @@ import { languageName } from "../run/page";
 import { bytes, duration } from "../ui/format";
 import { useList } from "../ui/list";
 import { Empty, Field, Loading, Problem } from "../ui/parts";
+import { Table } from "../ui/table";
 import { Time } from "../ui/time";
 
 const named = (...values: string[]) => values.map((v) => [v, statusNames[v]]);
@@ -24,6 +25,7 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
   const { state, status, language, label } = filter;
   const list = useList<Run>("/api/v1/executions", "executions", { state, status, language, label, since: since.at, limit: 50 });
   const [chosen, setChosen] = useState<string[]>([]);
+  const choose = (id: string, on: boolean) => setChosen((ids) => (on ? [...ids, id] : ids.filter((i) => i !== id)));
   const set = (name: string, value: string) => {
     const q = new URLSearchParams(Object.entries({ ...filter, [name]: value }).filter(([, v]) => v));
     replace(q.size ? `#/runs?${q}` : "#/runs");
@@ -58,29 +60,26 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
           <Empty title="No runs yet"><p>Runs appear here with their code and output.</p><a class="button primary" href="#/run">Run a program</a></Empty>
         ))}
       {!!list.items?.length && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Runs">
-          <table>
-            <thead><tr><th scope="col"><span class="hidden">Compare</span></th><th scope="col">Result</th><th scope="col">Run</th><th scope="col">Language</th><th scope="col">Labels</th><th scope="col" class="number">Time</th><th scope="col" class="number">Memory</th></tr></thead>
-            <tbody>
-              {list.items.map((r) => (
-                <tr key={r.id}>
-                  <td>
-                    <input
-                      type="checkbox" aria-label={`Compare the run ${r.id}`} checked={chosen.includes(r.id)} disabled={chosen.length === 2 && !chosen.includes(r.id)}
-                      onChange={(e) => setChosen(e.currentTarget.checked ? [...chosen, r.id] : chosen.filter((c) => c !== r.id))}
-                    />
-                  </td>
-                  <td><Status run={r} /></td>
-                  <td><a href={`#/runs/${r.id}`}><Time at={r.createdAt} /></a>{r.encryptedName && <span class="dim"> {r.encryptedName}</span>}{r.sessionId && <span class="dim"> in a session</span>}</td>
-                  <td>{languageName(r.language)}</td>
-                  <td>{r.labels?.map((l) => <button key={l} type="button" class="small" onClick={() => set("label", l)}>{l}</button>)}</td>
-                  <td class="number">{r.usage ? duration(r.usage.wallMs) : ""}</td>
-                  <td class="number">{r.usage ? bytes(r.usage.memoryPeakBytes) : ""}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Runs" items={list.items} keyOf={(r) => r.id}
+          columns={[
+            {
+              name: "Compare", isHidden: true,
+              cell: (r) => (
+                <input
+                  type="checkbox" aria-label={`Compare the run ${r.id}`} checked={chosen.includes(r.id)} disabled={chosen.length === 2 && !chosen.includes(r.id)}
+                  onChange={(e) => choose(r.id, e.currentTarget.checked)}
+                />
+              ),
+            },
+            { name: "Result", cell: (r) => <Status run={r} /> },
+            { name: "Run", cell: (r) => <><a href={`#/runs/${r.id}`}><Time at={r.createdAt} /></a>{r.encryptedName && <span class="dim"> {r.encryptedName}</span>}{r.sessionId && <span class="dim"> in a session</span>}</> },
+            { name: "Language", cell: (r) => languageName(r.language) },
+            { name: "Labels", cell: (r) => r.labels?.map((l) => <button key={l} type="button" class="small" onClick={() => set("label", l)}>{l}</button>) },
+            { name: "Time", kind: "number", cell: (r) => r.usage && duration(r.usage.wallMs) },
+            { name: "Memory", kind: "number", cell: (r) => r.usage && bytes(r.usage.memoryPeakBytes) },
+          ]}
+        />
       )}
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
     </div>

@@ -3,6 +3,7 @@ import { call, get } from "../api/client";
 import type { Secret } from "../api/types";
 import { useAction, useLoad } from "../ui/load";
 import { Confirm, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
+import { Table } from "../ui/table";
 import { Time } from "../ui/time";
 
 const path = (name: string) => `/api/v1/secrets/${encodeURIComponent(name)}`;
@@ -21,25 +22,24 @@ export function SecretsPage() {
       {!secrets && list.loading && <Loading />}
       {secrets?.length === 0 && <Empty title="No secrets yet"><p>Add a token or a password that your programs need.</p></Empty>}
       {!!secrets?.length && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Secrets">
-          <table>
-            <thead><tr><th scope="col">Name</th><th scope="col">Description</th><th scope="col">Changed</th><th scope="col">Last used</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-            <tbody>
-              {secrets.map((s) => (
-                <tr key={s.name}>
-                  <td><code>{s.name}</code></td>
-                  <td>{s.description}</td>
-                  <td><Time at={s.updatedAt} /></td>
-                  <td>{s.lastUsedAt ? <Time at={s.lastUsedAt} /> : "never"}</td>
-                  <td class="row-actions">
-                    <button type="button" class="small" aria-label={`Replace ${s.name}`} onClick={() => setEdited(s)}>Replace</button>
-                    <button type="button" class="small" aria-label={`Delete ${s.name}`} onClick={() => setRemoved(s)}>Delete</button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Secrets" items={secrets} keyOf={(s) => s.name}
+          columns={[
+            { name: "Name", cell: (s) => <code>{s.name}</code> },
+            { name: "Description", cell: (s) => s.description },
+            { name: "Changed", cell: (s) => <Time at={s.updatedAt} /> },
+            { name: "Last used", cell: (s) => (s.lastUsedAt ? <Time at={s.lastUsedAt} /> : "never") },
+            {
+              name: "Actions", isHidden: true, kind: "row-actions",
+              cell: (s) => (
+                <>
+                  <button type="button" class="small" aria-label={`Replace ${s.name}`} onClick={() => setEdited(s)}>Replace</button>
+                  <button type="button" class="small" aria-label={`Delete ${s.name}`} onClick={() => setRemoved(s)}>Delete</button>
+                </>
+              ),
+            },
+          ]}
+        />
       )}
       {edited && <Edit secret={edited === "new" ? undefined : edited} onClose={() => setEdited(undefined)} onDone={() => (setEdited(undefined), list.reload())} />}
       {removed && (

@@ -8,6 +8,7 @@ import { count } from "../ui/format";
 import { useList } from "../ui/list";
 import { useAction } from "../ui/load";
 import { Badge, Confirm, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
+import { Table } from "../ui/table";
 import { Time } from "../ui/time";
 import { clearCells } from "./cells";
 
@@ -34,23 +35,20 @@ export function SessionsPage({ info }: { info: ServerInfo }) {
       {!list.items && list.loading && <Loading />}
       {list.items?.length === 0 && <Empty title="No open sessions"><p>Open one to work step by step.</p></Empty>}
       {!!list.items?.length && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Sessions">
-          <table>
-            <thead><tr><th scope="col">Session</th><th scope="col">State</th><th scope="col">Runs</th><th scope="col">Opened</th><th scope="col">Ends, if unused</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-            <tbody>
-              {list.items.map((s) => (
-                <tr key={s.id}>
-                  <td><a href={`#/sessions/${s.id}`}>{languageName(s.language)}</a> <span class="dim">{s.id.slice(0, 8)}</span></td>
-                  <td>{s.running ? <Badge kind="busy">Running</Badge> : <Badge kind="plain">Idle</Badge>}</td>
-                  <td>{count(s.executions, "run")}</td>
-                  <td><Time at={s.createdAt} /></td>
-                  <td><Time at={s.expiresAt} /></td>
-                  <td class="row-actions"><button type="button" class="small" aria-label={`Close the session ${s.id}`} onClick={() => setClosed(s)}>Close</button></td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Sessions" items={list.items} keyOf={(s) => s.id}
+          columns={[
+            { name: "Session", cell: (s) => <><a href={`#/sessions/${s.id}`}>{languageName(s.language)}</a> <span class="dim">{s.id.slice(0, 8)}</span></> },
+            { name: "State", cell: (s) => (s.running ? <Badge kind="busy">Running</Badge> : <Badge kind="plain">Idle</Badge>) },
+            { name: "Runs", cell: (s) => count(s.executions, "run") },
+            { name: "Opened", cell: (s) => <Time at={s.createdAt} /> },
+            { name: "Ends, if unused", cell: (s) => <Time at={s.expiresAt} /> },
+            {
+              name: "Actions", isHidden: true, kind: "row-actions",
+              cell: (s) => <button type="button" class="small" aria-label={`Close the session ${s.id}`} onClick={() => setClosed(s)}>Close</button>,
+            },
+          ]}
+        />
       )}
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
       {creates && <Create info={info} onClose={() => setCreates(false)} />}
