@@ -44,6 +44,7 @@ type Schema interface {
 // request.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservation, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
+		discardRest(w, r, false)
 		return err
 	}
 	data, err := readAll(w, r, b.MaxBytes, memory)
@@ -68,6 +69,7 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 // a slow client with a large Content-Length reserves little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
+		discardRest(w, r, false)
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
@@ -86,6 +88,9 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		if len(data) == cap(data) {
 			size := min(2*int64(cap(data)), most)
 			if err := memory.grow(size); err != nil {
+				clear(data)
+				memory.Release()
+				discardRest(w, r, true)
 				return nil, err
 			}
 			grown := append(make([]byte, 0, size), data...)
@@ -104,6 +109,29 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		if err != nil {
 			return nil, ReadError(err, limit)
 		}
+	}
+}
+
+// The server reads the rest of a refused body for at most maxDiscardTime, and at most
+// maxDiscardBytes.
+const (
+	maxDiscardTime  = 5 * time.Second
+	maxDiscardBytes = 128 << 20
+)
+
+// discardRest reads the rest of a refused body. If the server closed the connection while
+// the client still sends, TCP would reset the connection, and the client could lose the
+// response (RFC 9112, section 9.6). The parameter "began" reports whether the server has
+// read a part of the body. If not, a client that sends the header Expect gets the response
+// instead of the permission to send the body.
+func discardRest(w http.ResponseWriter, r *http.Request, began bool) {
+	if !began && r.Header.Get("Expect") != "" {
+		return
+	}
+	// Ignore the error, because the writer in a test may not support deadlines.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxDiscardTime))
+	if _, err := io.CopyN(io.Discard, r.Body, maxDiscardBytes); errors.Is(err, io.EOF) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	}
 }
 
