@@ -1152,8 +1152,8 @@ type UserInfo struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// The e-mail address of the account.
 	Email string `json:"email"`
-	// Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address.
-	EmailConfirmed bool `json:"emailConfirmed"`
+	// Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address. Servers of earlier versions do not send this field.
+	EmailConfirmed bool `json:"emailConfirmed,omitzero"`
 	// The ID of the account.
 	ID string `json:"id"`
 }

@@ -953,8 +953,8 @@ export interface UserInfo {
   createdAt: string;
   /** The e-mail address of the account. */
   email: string;
-  /** Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address. */
-  emailConfirmed: boolean;
+  /** Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address. Servers of earlier versions do not send this field. */
+  emailConfirmed?: boolean;
   /** The ID of the account. */
   id: string;
 }

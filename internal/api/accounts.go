@@ -38,7 +38,9 @@ type UserInfo struct {
 	Email     string    `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the account was created."`
 
-	EmailConfirmed bool `json:"emailConfirmed" doc:"Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address." example:"true"`
+	// EmailConfirmed is always set. The field is optional in the schema, because servers of
+	// earlier versions do not send it.
+	EmailConfirmed *bool `json:"emailConfirmed,omitempty" nullable:"false" doc:"Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address. Servers of earlier versions do not send this field." example:"true"`
 }
 
 // VerifyRequest is the body of verifyCredentials.
@@ -270,5 +272,5 @@ func authResponse(g *pyth.Grant, err error) (*authOutput, error) {
 }
 
 func userInfo(u *pyth.User) UserInfo {
-	return UserInfo{ID: string(u.ID), Email: u.Email, CreatedAt: Timestamp(u.CreatedAt), EmailConfirmed: u.EmailUnconfirmedAt.IsZero()}
+	return UserInfo{ID: string(u.ID), Email: u.Email, CreatedAt: Timestamp(u.CreatedAt), EmailConfirmed: new(u.EmailUnconfirmedAt.IsZero())}
 }

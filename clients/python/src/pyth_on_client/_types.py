@@ -1031,10 +1031,10 @@ class UserInfo:
     created_at: datetime.datetime
     # The e-mail address of the account.
     email: str
-    # Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address.
-    email_confirmed: bool
     # The ID of the account.
     id: str
+    # Whether the e-mail address is confirmed. Also true if the server did not ask for a confirmation of the address. Servers of earlier versions do not send this field.
+    email_confirmed: Optional[bool] = None
 
 
 @dataclasses.dataclass
