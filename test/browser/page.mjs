@@ -46,7 +46,7 @@ await check("first: the link makes the first administrator, who runs a plot", as
   let bytes = 0;
   const sizes = [];
   page.on("requestfinished", (r) => {
-    if (new URL(r.url()).pathname.match(/^\/(page\/.*|account|)$/)) sizes.push(r.sizes().then((s) => (bytes += r.url().includes("codemirror") ? 0 : s.responseBodySize)));
+    if (new URL(r.url()).pathname.match(/^\/(page\/.*|account|)$/)) sizes.push(r.sizes().then((s) => (bytes += s.responseBodySize)));
   });
   await page.goto(setupLink);
   assert.ok(!(await page.evaluate(() => location.href)).includes("setup="), "the code stays in the address");
@@ -56,6 +56,7 @@ await check("first: the link makes the first administrator, who runs a plot", as
   await page.getByRole("button", { name: "Create account" }).click();
   await page.getByRole("textbox", { name: "Program" }).waitFor();
   await Promise.all(sizes);
+  // This includes the editor.
   assert.ok(bytes > 5_000 && bytes <= 300_000, `the first load has ${bytes} bytes`);
   await looks(page, "run-empty");
   await page.getByRole("button", { name: "Examples" }).click();

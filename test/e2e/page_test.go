@@ -20,19 +20,34 @@ func TestPage(t *testing.T) {
 		claudetest.Program("שלום 🚀", "print('half')\nprint(21 * 2)"))
 	flags = append(flags, modelFlags(t, model, "--addr=127.0.0.1:"+port, "--oidc-name=Example", "--token-ttl=10s", "--warm=1")...)
 	s := startServer(t, flags...)
-	link := regexp.MustCompile(`http://\S+#setup=\S+`).FindString(s.log.String())
-	if link == "" {
-		t.Fatalf("the server prints no link: %s", s.log)
-	}
 	dir := installNPMPackage(t, "browser", "../browser")
-	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, link, provider.URL))
+	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, setupLink(t, s), provider.URL))
 	if n := strings.Count(out, "\nok "); n < 35 {
 		t.Errorf("only %d checks ran:\n%s", n, out)
 	}
 	t.Log("\n" + out)
 }
 
-// TestPageHasNoTypeErrors checks the TypeScript types in the sources of the web page.
+// setupLink returns the link for the first administrator from the log of the server.
+func setupLink(t *testing.T, s *server) string {
+	t.Helper()
+	link := regexp.MustCompile(`http://\S+#setup=\S+`).FindString(s.log.String())
+	if link == "" {
+		t.Fatalf("the server prints no link: %s", s.log)
+	}
+	return link
+}
+
+// TestPageScoresInLighthouse measures the speed, accessibility and best practices of the
+// page.
+func TestPageScoresInLighthouse(t *testing.T) {
+	onlyDeep(t, "the speed is only right on an idle machine")
+	s := startServer(t)
+	dir := installNPMPackage(t, "lighthouse", "../lighthouse")
+	t.Log("\n" + mustRun(t, commandIn(dir, nodeBinary(t), "measure.mjs", s.URL, setupLink(t, s))))
+}
+
+// TestPageHasNoTypeErrors checks the sources of the page with TypeScript.
 func TestPageHasNoTypeErrors(t *testing.T) {
 	t.Parallel()
 	dir := installNPMPackage(t, "browser", "../browser")

@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 import { call, get } from "../api/client";
 import { Status } from "../output/outcome";
 import { languageName } from "../run/page";
-import { bytes, duration } from "../ui/format";
+import { bytes, count, duration } from "../ui/format";
 import { useList } from "../ui/list";
 import { useAction, useLoad } from "../ui/load";
 import { Loading, Problem } from "../ui/parts";
@@ -75,11 +75,11 @@ function Numbers({ overview: o }: { overview: Overview }) {
     ["Waiting", String(o.pool.waiting + o.queuedExecutions)],
     ["Sandboxes", String(o.pool.warm + o.pool.idle), `${o.pool.warm} warm, ${o.pool.idle} idle, ${o.pool.booting} booting`],
     ["Idle sessions", String(o.pool.sessions)],
-    ["Users", String(o.users.total), `${o.users.disabled} disabled, ${o.users.activeAdmins} administrators`],
+    ["Users", String(o.users.total), `${o.users.disabled} disabled, ${count(o.users.activeAdmins, "administrator")}`],
     ["Memory of the server", bytes(o.processMemoryBytes)],
     ["Free disk", bytes(o.disk.freeBytes), `of ${bytes(o.disk.totalBytes)}`],
     ["Database", bytes(o.database.sizeBytes), o.database.kind],
-    ["Running since", duration(o.uptimeMs), o.version],
+    ["Up for", duration(o.uptimeMs), `version ${o.version}`],
   ];
   if (o.workers !== undefined) facts.push(["Workers", String(o.workers)]);
   return <dl class="numbers">{facts.map(([name, value, more]) => <div key={name}><dt>{name}</dt><dd><strong>{value}</strong>{more && <span class="dim">{more}</span>}</dd></div>)}</dl>;

@@ -1,11 +1,9 @@
 // The editor. The page loads this file only when it needs an editor.
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
-import { javascript } from "@codemirror/lang-javascript";
-import { python } from "@codemirror/lang-python";
-import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorState, Prec } from "@codemirror/state";
+import { Compartment, EditorState, Prec, type Extension } from "@codemirror/state";
 import { drawSelection, EditorView, highlightActiveLine, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
 import { tags as t } from "@lezer/highlight";
 import { isDark } from "../ui/theme";
@@ -68,7 +66,12 @@ function look(isDark: boolean) {
   ];
 }
 
-const languageOf = (name: string) => (name === "python" ? [python(), indentUnit.of("    ")] : [javascript({ typescript: name === "typescript" }), indentUnit.of("  ")]);
+// languageOf loads a language when it is first used, because slow devices need time for
+// each.
+async function languageOf(name: string): Promise<Extension> {
+  if (name === "python") return (await import("./python")).language();
+  return (await import("./javascript")).language(name === "typescript");
+}
 
 // Browsers keep the colour of a selection that the user types over, with a style attribute
 // that the policy of the page forbids. So the editor replaces selections itself.
@@ -105,13 +108,20 @@ export function create(o: EditorOptions): Editor {
         EditorView.perLineTextDirection.of(true),
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab]),
         replaceSelection,
-        language.of(languageOf(o.language)),
+        language.of([]),
         appearance.of(look(isDark())),
         EditorView.contentAttributes.of({ "aria-label": o.label, "aria-description": "Press Escape and then Tab to leave the editor.", spellcheck: "false" }),
         EditorView.updateListener.of((u) => u.docChanged && o.onChange(u.state.doc.toString())),
       ],
     }),
   });
+  // The editor works without a language, so a failed load changes only the colours.
+  let wanted = "";
+  const setLanguage = (name: string) => {
+    wanted = name;
+    languageOf(name).then((l) => wanted === name && view.dispatch({ effects: language.reconfigure(l) }), () => {});
+  };
+  setLanguage(o.language);
   const restyle = () => view.dispatch({ effects: appearance.reconfigure(look(isDark())) });
   const system = matchMedia("(prefers-color-scheme: dark)");
   system.addEventListener("change", restyle);
@@ -120,9 +130,10 @@ export function create(o: EditorOptions): Editor {
     setText: (text) => {
       if (text !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
     },
-    setLanguage: (name) => view.dispatch({ effects: language.reconfigure(languageOf(name)) }),
+    setLanguage,
     focus: () => view.focus(),
     destroy: () => {
+      wanted = "";
       system.removeEventListener("change", restyle);
       removeEventListener("pyth-on-theme", restyle);
       view.destroy();

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { isDark } from "../ui/theme";
 
 // Frame shows the HTML of a program in a document without an origin. The HTML can run
@@ -6,7 +6,8 @@ import { isDark } from "../ui/theme";
 export function Frame({ html, title }: { html: string; title: string }) {
   const ref = useRef<HTMLIFrameElement>(null);
   const [height, setHeight] = useState(80);
-  useEffect(() => {
+  // A layout effect runs before the frame can send its first message.
+  useLayoutEffect(() => {
     const received = (event: MessageEvent) => {
       const frame = ref.current;
       // The program controls the messages, so use only a bounded number of them.

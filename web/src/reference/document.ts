@@ -99,16 +99,25 @@ export function fieldsOf(root: any, schema: Schema | undefined, depth = 0): Map<
 
 const nameOf = (ref: string) => ref.split("/").pop()!;
 
+// plain returns a schema that has a type: a schema that only adds a default or a description
+// to another one has it in allOf or anyOf.
+function plain(root: any, schema: Schema): Schema {
+  const s = resolve(root, schema);
+  const parts = (s.allOf ?? []).map((part) => plain(root, part));
+  return parts.length && !s.type && !s.properties ? Object.assign({}, ...parts, { ...s, allOf: undefined }) : s;
+}
+
 // typeOf returns the type of a schema in words, and the schema of the object in it.
 export function typeOf(root: any, schema: Schema | undefined): { text: string; object?: Schema } {
   if (!schema) return { text: "anything" };
-  const s = resolve(root, schema);
   const name = schema.$ref ? nameOf(schema.$ref) : undefined;
+  const fields = fieldsOf(root, schema).size;
+  const s = fields ? resolve(root, schema) : plain(root, schema);
   if (s.items) {
     const item = typeOf(root, s.items);
     return { text: `list of ${item.text}`, object: item.object };
   }
-  if (fieldsOf(root, s).size) return { text: name ?? "object", object: s };
+  if (fields) return { text: name ?? "object", object: s };
   if (s.oneOf || s.anyOf) return { text: (s.oneOf ?? s.anyOf)!.map((o) => typeOf(root, o).text).join(" or ") };
   if (s.enum) return { text: s.enum.map(String).join(", ") };
   if (typeof s.additionalProperties === "object") return { text: `map of ${typeOf(root, s.additionalProperties).text}` };
@@ -117,7 +126,8 @@ export function typeOf(root: any, schema: Schema | undefined): { text: string; o
 }
 
 // boundsOf returns the limits of a value in words.
-export function boundsOf(s: Schema): string {
+export function boundsOf(root: any, schema: Schema): string {
+  const s = plain(root, schema);
   const parts: string[] = [];
   if (s.minimum !== undefined) parts.push(`at least ${s.minimum}`);
   if (s.maximum !== undefined) parts.push(`at most ${s.maximum}`);

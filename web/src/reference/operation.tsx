@@ -69,7 +69,7 @@ interface RowProps {
 function Row({ name, note, schema, required, root, depth }: RowProps) {
   const type = typeOf(root, schema);
   const resolved = resolve(root, schema);
-  const bounds = boundsOf({ ...resolved, ...schema });
+  const bounds = boundsOf(root, schema);
   return (
     <div>
       <dt><code>{name}</code> <span class="dim">{type.text}{note && `, in the ${note}`}</span>{required && <strong> required</strong>}</dt>

@@ -30,7 +30,7 @@ export function Table<T>({ label, columns, items, keyOf }: Props<T>) {
         <tbody role="rowgroup">
           {items.map((item) => (
             <tr key={keyOf(item)} role="row">
-              {columns.map((c) => <td key={c.name} role="cell" class={c.kind} data-label={c.isHidden ? undefined : c.name}>{c.cell(item)}</td>)}
+              {columns.map((c) => <td key={c.name} role="cell" class={c.kind} data-label={c.kind === "row-actions" ? undefined : c.name}>{c.cell(item)}</td>)}
             </tr>
           ))}
         </tbody>
