@@ -323,6 +323,9 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		s := p.startServer(t, data)
 		script = strings.ReplaceAll(script, "http://127.0.0.1:"+port, s.URL)
 		env = append(env, "URL="+s.URL)
+		if database := databases.of(data); database != "" {
+			env = append(env, "PYTH_ON_DATABASE="+database)
+		}
 		if !p.registers {
 			a := s.register(t)
 			env = append(env, "KEY="+a.APIKey)
