@@ -24,9 +24,9 @@ const (
 type output map[string][]byte
 
 // bundle returns the scripts and the style sheet of the page, and index.html with links
-// to them. The page imports files of the JavaScript library in the folder client as
-// pyth-on/NAME.js. Their names contain hashes of their contents, so browsers can store them
-// forever.
+// to them. Their names contain hashes of their contents, so browsers can store them
+// forever. The page imports a file of the JavaScript library as pyth-on/NAME.js, from the
+// folder client.
 func bundle(source, client, modules string) (output, error) {
 	dir, err := filepath.Abs(source)
 	if err != nil {
