@@ -70,7 +70,8 @@ export async function records({ page, origin }) {
     for (const [message, forge] of Object.entries(forgeries)) {
       await page.route("**/proof", async (route) => {
         const response = await route.fetch();
-        await route.fulfill({ response, json: forge(await response.json()) });
+        // If the token has expired, the page renews the login and sends the request again.
+        await route.fulfill(response.ok() ? { response, json: forge(await response.json()) } : { response });
       });
       await page.locator("tbody tr").first().getByRole("button").click();
       await page.getByRole("dialog").getByText(message).waitFor();

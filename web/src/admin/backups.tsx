@@ -26,7 +26,7 @@ export function BackupsPage() {
           {data.value("backup-dir") ? (
             <p>The server makes a backup every {data.value("backup-interval")} in <code>{data.value("backup-dir")}</code>, and keeps {data.value("backup-keep")}.</p>
           ) : (
-            <p class="notice warn">The server makes no backups by itself. Set <code>backup-dir</code> to a directory on another disk.</p>
+            <div class="notice warn"><p>The server makes no backups by itself. Set <code>backup-dir</code> to a directory on another disk.</p></div>
           )}
           <p>{data.overview.lastBackupAt ? <>The last backup is from <strong>{dateTime(data.overview.lastBackupAt)}</strong> (<Time at={data.overview.lastBackupAt} />).</> : "The server knows of no backup."}</p>
         </section>
