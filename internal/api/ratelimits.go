@@ -27,8 +27,8 @@ type RateLimits struct {
 	LoginPerAccount ratelimit.Rate
 	// ResetPerAccount limits the mails with reset tokens for one account.
 	ResetPerAccount ratelimit.Rate
-	// ConfirmPerAccount limits the mails that confirm the e-mail address of one account.
-	// It also limits how often a user can choose another address.
+	// ConfirmPerAccount limits the mails that confirm one e-mail address. It also limits
+	// how often a user can choose another address.
 	ConfirmPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
