@@ -237,6 +237,9 @@ type AccountService interface {
 	// Logout revokes the family of the refresh token. If no token is given, Logout
 	// revokes all families of the user.
 	Logout(ctx context.Context, p *Principal, refreshToken string) error
+	// RequireLogin fails with CodeUnauthenticated if the caller sent the JWT of a login
+	// that has ended.
+	RequireLogin(ctx context.Context, p *Principal) error
 	// ChangePassword replaces the password and revokes all refresh tokens of the user.
 	ChangePassword(ctx context.Context, p *Principal, current, replacement string) error
 	// CreateKey creates an API key. It returns the stored record and the key itself,

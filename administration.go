@@ -137,8 +137,10 @@ type ResetTokenStore interface {
 	// ResetToken returns the reset token with the given hash.
 	ResetToken(ctx context.Context, hash [32]byte) (*ResetToken, error)
 	// UseResetToken replaces the password hash of the token's user. In the same
-	// transaction, it deletes all reset tokens and refresh tokens of the user. It fails
-	// with CodeNotFound if the token does not exist or is not valid at the given time.
+	// transaction, it deletes all reset tokens and refresh tokens of the user. If the
+	// e-mail address is not confirmed, it also deletes the API keys, the identities and
+	// the webhooks. It fails with CodeNotFound if the token does not exist or is not
+	// valid at the given time.
 	UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error
 }
 

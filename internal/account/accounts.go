@@ -29,7 +29,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	}
 	account := newAccount{NewUser: pyth.NewUser{Email: email, Password: password}}
 	// An administrator has chosen the users with an invite, so they need no confirmation.
-	if used == nil && s.policy.Load().Registration == RegistrationOpen {
+	// Do not check the policy here, because it can change after mayRegister.
+	if used == nil && !s.configuredInvite(invite) {
 		account.unconfirmedAt = s.unconfirmedSince()
 	}
 	user, key, err := s.register(ctx, account, used)

@@ -367,7 +367,7 @@ func (x *Identities) newIdentity(in *pyth.SignIn) (*pyth.Identity, error) {
 // the caller.
 func (x *Identities) Link(ctx context.Context, p *pyth.Principal, password, code, verifier string) (*pyth.Identity, error) {
 	s := x.config.Accounts
-	if err := s.requireLogin(ctx, p); err != nil {
+	if err := s.RequireLogin(ctx, p); err != nil {
 		return nil, err
 	}
 	if err := s.checkPassword(ctx, p, password); err != nil {
@@ -395,7 +395,7 @@ func (x *Identities) Identities(ctx context.Context, p *pyth.Principal) ([]*pyth
 
 // Unlink deletes an identity of the caller.
 func (x *Identities) Unlink(ctx context.Context, p *pyth.Principal, id pyth.IdentityID) error {
-	if err := x.config.Accounts.requireLogin(ctx, p); err != nil {
+	if err := x.config.Accounts.RequireLogin(ctx, p); err != nil {
 		return err
 	}
 	return x.config.Accounts.config.Store.DeleteIdentity(ctx, p.User.ID, id)

@@ -47,7 +47,7 @@ func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, spec pyth.Ke
 	if err = checkExpiry(p, spec.ExpiresAt); err != nil {
 		return nil, "", err
 	}
-	if err = s.requireLogin(ctx, p); err != nil {
+	if err = s.RequireLogin(ctx, p); err != nil {
 		return nil, "", err
 	}
 	if spec.Scopes, err = newScopes(p, spec.Scopes); err != nil {
@@ -86,7 +86,7 @@ func (s *Service) UpdateKey(ctx context.Context, p *pyth.Principal, id pyth.KeyI
 			return nil, err
 		}
 	}
-	if err = s.requireLogin(ctx, p); err != nil {
+	if err = s.RequireLogin(ctx, p); err != nil {
 		return nil, err
 	}
 	k, err := s.config.Store.UpdateAPIKey(ctx, p.User.ID, id, c)

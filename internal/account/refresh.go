@@ -126,10 +126,10 @@ func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, er
 	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
-// requireLogin returns an error if the login that issued the caller's JWT has ended. The
+// RequireLogin returns an error if the login that issued the caller's JWT has ended. The
 // JWT of a revoked login stays valid until it expires. Therefore operations with a
-// lasting effect call requireLogin first. Callers with an API key have no login.
-func (s *Service) requireLogin(ctx context.Context, p *pyth.Principal) error {
+// lasting effect call RequireLogin first. Callers with an API key have no login.
+func (s *Service) RequireLogin(ctx context.Context, p *pyth.Principal) error {
 	if p.Credential != pyth.CredentialJWT {
 		return nil
 	}

@@ -159,6 +159,18 @@ func TestRefreshHandlesConcurrentRequests(t *testing.T) {
 	})
 }
 
+func TestRequireLogin(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	byToken := s.principal(t, g)
+	byKey, err := s.Authenticate(t.Context(), pyth.Credentials{APIKey: g.APIKey})
+	want(t, err, "")
+	want(t, s.RequireLogin(t.Context(), byToken), "")
+	want(t, s.Logout(t.Context(), byToken, g.RefreshToken), "")
+	want(t, s.RequireLogin(t.Context(), byToken), pyth.CodeUnauthenticated)
+	want(t, s.RequireLogin(t.Context(), byKey), "")
+}
+
 func TestLogoutEndsOneOrAllLogins(t *testing.T) {
 	for _, c := range []struct {
 		name               string

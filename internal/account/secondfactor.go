@@ -70,7 +70,7 @@ func noSecondFactor() error {
 // activated, it becomes invalid.
 func (x *SecondFactors) Enroll(ctx context.Context, p *pyth.Principal, password, issuer string) (*pyth.Enrollment, error) {
 	s := x.accounts
-	if err := s.requireLogin(ctx, p); err != nil {
+	if err := s.RequireLogin(ctx, p); err != nil {
 		return nil, err
 	}
 	if err := s.checkPassword(ctx, p, password); err != nil {
@@ -108,7 +108,7 @@ func totpLabel(id string) vault.Label { return vault.Label{Kind: "totp", Name: i
 // Confirm activates the secret that the last call of Enroll created.
 func (x *SecondFactors) Confirm(ctx context.Context, p *pyth.Principal, code string) ([]string, error) {
 	s := x.accounts
-	if err := s.requireLogin(ctx, p); err != nil {
+	if err := s.RequireLogin(ctx, p); err != nil {
 		return nil, err
 	}
 	if !p.User.SecondFactorAt.IsZero() {
@@ -156,7 +156,7 @@ func (x *SecondFactors) Remove(ctx context.Context, p *pyth.Principal, password,
 // password and the code of the second factor must be correct.
 func (x *SecondFactors) prove(ctx context.Context, p *pyth.Principal, password, code string) error {
 	s := x.accounts
-	if err := s.requireLogin(ctx, p); err != nil {
+	if err := s.RequireLogin(ctx, p); err != nil {
 		return err
 	}
 	if p.User.SecondFactorAt.IsZero() {

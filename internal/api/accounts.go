@@ -188,7 +188,7 @@ func (h *Handler) registerAccount(ctx context.Context, in *authInput) (*authOutp
 	}
 	g, err := h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite)
 	if err == nil {
-		h.sendConfirmation(&g.User)
+		h.sendConfirmation(ctx, &g.User)
 	}
 	return authResponse(g, err)
 }

@@ -115,6 +115,34 @@ func newAdminServer(t *testing.T) (*server, *administration) {
 	return newServer(t, func(c *api.Config) { c.Accounts, c.Admin = adminAccounts{c.Accounts}, a }), a
 }
 
+// TestAdministratorsNeedAnActiveLogin reads the operations from the OpenAPI document, so
+// that the test includes new operations.
+func TestAdministratorsNeedAnActiveLogin(t *testing.T) {
+	a := newAccounts()
+	a.endedLogin = pyth.Errorf(pyth.CodeUnauthenticated, "The login of this token has ended.")
+	s := newFullServer(t, func(c *api.Config) { c.Accounts = adminAccounts{a} })
+	tried := 0
+	eachOperation(openAPI(t), func(name string, op node) {
+		if op["x-scope"] != string(pyth.ScopeAdmin) {
+			return
+		}
+		tried++
+		method, path, _ := strings.Cut(name, " ")
+		body := ""
+		if op["requestBody"] != nil {
+			body = "{}"
+		}
+		r := anonymous(method, pathParameter.ReplaceAllString(path, "x"), body)
+		r.Header.Set("Authorization", "Bearer "+goodToken)
+		if res := s.send(r); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: %d %s", name, res.StatusCode, res.body)
+		}
+	})
+	if tried < 10 {
+		t.Errorf("tried %d operations", tried)
+	}
+}
+
 func TestListUsers(t *testing.T) {
 	s, a := newAdminServer(t)
 	res := s.send(request("GET", "/api/v1/admin/users?q=ada", ""))

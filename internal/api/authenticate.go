@@ -23,11 +23,21 @@ func (h *Handler) identify(ctx context.Context) error {
 // requireAdmin returns an error if the caller is not an administrator. In this case, it
 // also writes the denial to the audit log.
 func (h *Handler) requireAdmin(ctx context.Context) error {
-	if caller(ctx).User.Role == pyth.RoleAdmin {
+	p := caller(ctx)
+	if p == h.operator {
 		return nil
 	}
-	err := pyth.Errorf(pyth.CodeForbidden, "Only administrators may do this. Ask an administrator of the server.")
-	h.noteDenied(ctx, err)
+	var err error
+	if p.User.Role == pyth.RoleAdmin {
+		// The JWT of a revoked login stays valid for a while. It must not give access to
+		// the accounts and the data of all users.
+		err = h.cfg.Accounts.RequireLogin(ctx, p)
+	} else {
+		err = pyth.Errorf(pyth.CodeForbidden, "Only administrators may do this. Ask an administrator of the server.")
+	}
+	if err != nil {
+		h.noteDenied(ctx, err)
+	}
 	return err
 }
 

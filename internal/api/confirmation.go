@@ -75,10 +75,18 @@ func (h *Handler) confirmEmail(ctx context.Context, in *confirmInput) (*noOutput
 }
 
 // sendConfirmation sends a link to a new address, if the server asks for confirmations.
-func (h *Handler) sendConfirmation(u *pyth.User) {
-	if h.cfg.SendConfirmation != nil && !u.EmailUnconfirmedAt.IsZero() {
-		h.cfg.SendConfirmation(u.Email)
+// It sends no mail if the address has received too many. Otherwise somebody could fill
+// the mailbox of another person with many registrations or changes of addresses. The
+// request succeeds in any case, because others can use up the limit of an address.
+func (h *Handler) sendConfirmation(ctx context.Context, u *pyth.User) {
+	if h.cfg.SendConfirmation == nil || u.EmailUnconfirmedAt.IsZero() {
+		return
 	}
+	if p := h.live.Load().limits.confirmAccount; p != nil && !p.decide(ctx, accountKey(u.Email)).Allowed {
+		h.metrics.rateRefused.WithLabelValues(p.name).Inc()
+		return
+	}
+	h.cfg.SendConfirmation(u.Email)
 }
 
 // requireConfirmed returns an error if the caller must confirm the e-mail address first.

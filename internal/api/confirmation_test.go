@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
 // unconfirmed is an AccountService whose users must confirm their addresses.
@@ -30,6 +32,7 @@ func newUnconfirmedServer(t *testing.T) (s *server, x *profiles, sent *[]string)
 	x, sent = &profiles{}, new([]string)
 	return newServer(t, func(c *api.Config) {
 		c.Accounts, c.Profiles = unconfirmed{a}, x
+		c.RateLimits.ConfirmPerAccount = ratelimit.Rate{Count: 5, Per: time.Hour}
 		c.SendConfirmation = func(email string) { *sent = append(*sent, email) }
 	}), x, sent
 }
@@ -81,6 +84,16 @@ func TestConfirmationIsSentToNewAddresses(t *testing.T) {
 	}
 	if res := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)); res.StatusCode != http.StatusNoContent || x.calls[len(x.calls)-1] != "confirm pyconfirm_x" {
 		t.Errorf("got %d, calls %q", res.StatusCode, x.calls)
+	}
+	// The server sends five mails an hour to an address, whoever asks for them.
+	for range 6 {
+		register := anonymous("POST", "/api/register", `{"email": "ADA@example.org", "password": "correct horse battery"}`)
+		if res := s.send(register); res.StatusCode >= 300 {
+			t.Errorf("got %d: %s", res.StatusCode, res.body)
+		}
+	}
+	if got := strings.Count(strings.Join(*sent, " "), "ada@example.org"); got != 5 {
+		t.Errorf("sent %d mails to one address", got)
 	}
 	x.err = pyth.Errorf(pyth.CodeInvalidCredentials, "unknown")
 	if p := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)).problem(t); p.Status != http.StatusUnauthorized {

@@ -33,14 +33,16 @@ func ada() pyth.User {
 }
 
 type accounts struct {
-	mu      sync.Mutex
-	err     error
-	grant   *pyth.Grant
-	keys    []*pyth.APIKey
-	next    string
-	calls   []string
-	expires time.Time
-	spec    pyth.KeySpec
+	mu  sync.Mutex
+	err error
+	// endedLogin is the result of RequireLogin.
+	endedLogin error
+	grant      *pyth.Grant
+	keys       []*pyth.APIKey
+	next       string
+	calls      []string
+	expires    time.Time
+	spec       pyth.KeySpec
 	// scopes are the scopes of the API key goodKey. The value nil means all scopes.
 	scopes   []pyth.Scope
 	lastPage struct {
@@ -115,6 +117,8 @@ func (a *accounts) Renew(_ context.Context, p *pyth.Principal) (*pyth.Grant, err
 func (a *accounts) Logout(_ context.Context, p *pyth.Principal, token string) error {
 	return a.call("logout " + string(p.User.ID) + " " + token)
 }
+
+func (a *accounts) RequireLogin(context.Context, *pyth.Principal) error { return a.endedLogin }
 
 func (a *accounts) ChangePassword(_ context.Context, p *pyth.Principal, _, _ string) error {
 	return a.call("password " + string(p.User.ID))

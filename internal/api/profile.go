@@ -186,7 +186,7 @@ func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*p
 	if err != nil {
 		return nil, err
 	}
-	h.sendConfirmation(u)
+	h.sendConfirmation(ctx, u)
 	return &profileOutput{Body: userInfo(u)}, nil
 }
 

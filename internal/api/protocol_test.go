@@ -327,6 +327,7 @@ func TestRateLimits(t *testing.T) {
 		{"logins from one IPv6 network", api.RateLimits{LoginPerIP: one}, login("[2001:db8::1]:1", "a@b"), login("[2001:db8::ffff]:1", "c@d"), 429},
 		{"logins from two IPv6 networks", api.RateLimits{LoginPerIP: one}, login("[2001:db8:0:1::1]:1", "a@b"), login("[2001:db8:0:2::1]:1", "c@d"), 200},
 		{"logins to one account in any spelling", api.RateLimits{LoginPerAccount: one}, login("1.1.1.1:1", "a@b"), login("1.1.1.2:1", " A@B "), 429},
+		{"logins to one account with wide letters", api.RateLimits{LoginPerAccount: one}, login("1.1.1.1:1", "rené@b.c"), login("1.1.1.2:1", "rene\u0301@ｂ。c"), 429},
 		{"registrations from one address", api.RateLimits{RegisterPerIP: one}, register("1.1.1.1:1", "a@b"), register("1.1.1.1:1", "c@d"), 429},
 		{"registrations do not count as logins", api.RateLimits{RegisterPerIP: one, LoginPerIP: one}, register("1.1.1.1:1", "a@b"), login("1.1.1.1:1", "c@d"), 200},
 		{"refreshes count as logins", api.RateLimits{LoginPerIP: one}, login("1.1.1.1:1", "a@b"), from("1.1.1.1:1", anonymous("POST", "/api/refresh", `{"refreshToken":"r"}`)), 429},

@@ -11,6 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
+	"github.com/pyth-on/pyth-on/internal/email"
 )
 
 // RateLimits are the rate limits of the API. A zero Rate means no limit.
@@ -26,8 +27,8 @@ type RateLimits struct {
 	LoginPerAccount ratelimit.Rate
 	// ResetPerAccount limits the mails with reset tokens for one account.
 	ResetPerAccount ratelimit.Rate
-	// ConfirmPerAccount limits the mails that confirm the e-mail address of one account.
-	// It also limits how often a user can choose another address.
+	// ConfirmPerAccount limits the mails that confirm one e-mail address. It also limits
+	// how often a user can choose another address.
 	ConfirmPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
@@ -170,9 +171,13 @@ func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
 	return rate.Decide(left, ok)
 }
 
-// accountKey returns the key for rate limits on an account. The key is a hash. So it has
-// a fixed size, and a memory dump does not reveal e-mail addresses.
-func accountKey(email string) string {
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
+// accountKey returns the key for rate limits on an account. All spellings of the address
+// have the same key, so that another spelling does not avoid a limit. The key is a hash.
+// So it has a fixed size, and a memory dump does not reveal e-mail addresses.
+func accountKey(address string) string {
+	if canonical, err := email.Canonical(address); err == nil {
+		address = canonical
+	}
+	sum := sha256.Sum256([]byte(pyth.EmailKey(strings.TrimSpace(address))))
 	return string(sum[:16])
 }

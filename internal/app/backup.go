@@ -244,17 +244,8 @@ func copyRootKey(from, to string) error {
 // temporary directories that killed processes left behind. It ignores errors when it
 // removes these directories, because an old directory does not prevent a backup.
 func temporaryDirectory(parent, prefix string) (dir string, remove func() error, err error) {
-	entries, err := os.ReadDir(parent)
-	if err != nil {
+	if err := removeAbandoned(parent, prefix); err != nil {
 		return "", nil, err
-	}
-	for _, e := range entries {
-		if path := filepath.Join(parent, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
-			if f, err := lockDirectory(path); err == nil {
-				_ = os.RemoveAll(path)
-				_ = f.Close()
-			}
-		}
 	}
 	if dir, err = os.MkdirTemp(parent, prefix); err != nil {
 		return "", nil, err
@@ -264,6 +255,23 @@ func temporaryDirectory(parent, prefix string) (dir string, remove func() error,
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return dir, func() error { return errors.Join(os.RemoveAll(dir), lock.Close()) }, nil
+}
+
+// removeAbandoned removes the temporary directories of processes that were killed.
+func removeAbandoned(parent, prefix string) error {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if path := filepath.Join(parent, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
+			if f, err := lockDirectory(path); err == nil {
+				_ = os.RemoveAll(path)
+				_ = f.Close()
+			}
+		}
+	}
+	return nil
 }
 
 // lockDirectory locks a directory until the caller closes the result. It returns an

@@ -167,6 +167,10 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s.openSecrets()
 	s.jumps = newJumps(c.Logger)
 	s.backups = newBackups(c.Backups, c.Data.Path, c.Accounts.store, c.Accounts.vault.Keeper(), c.API.Version, c.Logger)
+	// A backup that was interrupted contains a copy of the database.
+	if err := removeAbandoned(c.Data.Path, BackupPrefix); err != nil {
+		return nil, err
+	}
 	if err := s.startMachine(ctx); err != nil {
 		return nil, err
 	}

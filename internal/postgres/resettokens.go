@@ -22,6 +22,14 @@ func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken
 	return t, nil
 }
 
+// accessQueries delete what gives access to the account of a user without the password, and
+// what sends the results of its runs to others. If the e-mail address is not confirmed,
+// another person may have registered the account with the address. The second factor
+// stays: with it, that person can lock the account, but not use it.
+var accessQueries = []string{
+	"DELETE FROM api_keys WHERE user_id = $1", "DELETE FROM identities WHERE user_id = $1", "DELETE FROM webhooks WHERE user_id = $1",
+}
+
 // UseResetToken replaces the password hash of the user to whom the token belongs. It
 // deletes the reset tokens and the refresh tokens of the user.
 func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error {
@@ -32,10 +40,15 @@ func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, 
 		if err != nil {
 			return asNotFound(err, "reset token")
 		}
-		if err := lockUser(ctx, tx, user); err != nil {
+		u, err := lockedUser(ctx, tx, user)
+		if err != nil {
 			return err
 		}
-		for _, query := range []string{"DELETE FROM reset_tokens WHERE user_id = $1", "DELETE FROM refresh_tokens WHERE user_id = $1"} {
+		queries := []string{"DELETE FROM reset_tokens WHERE user_id = $1", "DELETE FROM refresh_tokens WHERE user_id = $1"}
+		if !u.EmailUnconfirmedAt.IsZero() {
+			queries = append(queries, accessQueries...)
+		}
+		for _, query := range queries {
 			if _, err := tx.Exec(ctx, query, user); err != nil {
 				return err
 			}

@@ -120,6 +120,30 @@ func testUseResetToken(t *testing.T, s pyth.Store) {
 	same(t, b.user, u)
 }
 
+// testResetOfUnconfirmedAccount checks that a person who registered an account with the
+// address of another person loses all access when the other person resets the password.
+func testResetOfUnconfirmedAccount(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	createUnconfirmed(t, s, "ada")
+	create(t, s, "bob")
+	for name, code := range map[string]pyth.Code{"ada": pyth.CodeNotFound, "bob": ""} {
+		user := pyth.UserID(name)
+		want(t, s.CreateWebhook(ctx, newWebhook(user, "whk of "+name, "", pyth.EventExecutionEnded), many), "")
+		want(t, s.CreateIdentity(ctx, identity("idn of "+name, user, name), many), "")
+		createReset(t, s, user, "reset of "+name)
+		want(t, s.UseResetToken(ctx, hash("reset of "+name), start, "new hash"), "")
+		_, _, err := s.APIKeyByHash(ctx, hash(name))
+		want(t, err, code)
+		identities, err := s.Identities(ctx, user)
+		want(t, err, "")
+		webhooks, err := s.Webhooks(ctx, user)
+		want(t, err, "")
+		if kept := code == ""; len(identities) > 0 != kept || len(webhooks) > 0 != kept {
+			t.Errorf("%s: got %d identities and %d webhooks", name, len(identities), len(webhooks))
+		}
+	}
+}
+
 func testResetTokenRace(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	createReset(t, s, "ada", "reset")

@@ -67,6 +67,19 @@ export async function encrypted({ page, output }) {
     await page.getByLabel("Password of the program").fill("not the password");
     await page.getByRole("button", { name: "Decrypt here" }).click();
     await page.getByRole("alert").getByText("The password is wrong").waitFor();
+    const forgeries = {
+      "another program": (p) => ({ ...p, name: "other" }),
+      "too much time or memory": (p) => ({ ...p, kdf: { ...p.kdf, memoryKiB: 1 << 24 } }),
+    };
+    for (const [message, forge] of Object.entries(forgeries)) {
+      await page.route("**/zk/code/formula", async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: forge(await response.json()) });
+      });
+      await page.getByRole("button", { name: "Decrypt here" }).click();
+      await page.getByRole("alert").getByText(message).waitFor();
+      await page.unroute("**/zk/code/formula");
+    }
     await page.getByLabel("Password of the program").fill(password);
     await page.getByRole("button", { name: "Decrypt here" }).click();
     await page.getByText("two thirds of the moon").waitFor();

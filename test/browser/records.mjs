@@ -103,6 +103,9 @@ export async function records({ page, origin }) {
     await form.getByLabel("name").fill("NO_SUCH_SECRET");
     await form.getByRole("button", { name: "Send" }).click();
     await form.getByRole("status").getByText("404", { exact: true }).waitFor();
+    await page.goto("/#/api/readAccountExport");
+    await form.getByRole("button", { name: "Send" }).click();
+    await form.getByRole("status").getByText("does not show content of the type application/zip").waitFor();
     // Each operation renders.
     await page.getByLabel("Search").fill("");
     const { paths } = await (await fetch(origin + "/openapi.json")).json();

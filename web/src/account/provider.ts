@@ -35,11 +35,11 @@ function base64url(data: Uint8Array): string {
 
 // returnedSignIn returns the sign-in from which the browser returns, or undefined.
 export function returnedSignIn(hash: string): SignIn | undefined {
-  const match = /^#signin(-error)?=(.+)$/.exec(hash);
+  const match = /^#signin(-error)?=([\w.~-]+)$/.exec(hash);
   if (!match) return undefined;
   const begun = sessionStorage.getItem(key);
   sessionStorage.removeItem(key);
-  const value = decodeURIComponent(match[2]);
+  const value = match[2];
   if (!begun) return { verifier: "", links: false, hash: "", error: "not_begun" };
   return { ...(JSON.parse(begun) as Begun), ...(match[1] ? { error: value } : { signIn: value }) };
 }

@@ -7,8 +7,8 @@ import type { Overview, Setting } from "./types";
 
 const command = "pyth-on backup backup.tar --data-dir DATA_DIRECTORY";
 
-// BackupsPage shows the last backup and the schedule. The API makes no backups, because a
-// backup contains the data of all users.
+// BackupsPage shows the last backup and the schedule. It does not download backups, because
+// a backup contains the data of all users.
 export function BackupsPage() {
   const state = useLoad(async (signal) => {
     const [overview, { settings }] = await Promise.all([get<Overview>("/api/v1/admin/overview", signal), get<{ settings: Setting[] }>("/api/v1/admin/settings", signal)]);
@@ -33,7 +33,7 @@ export function BackupsPage() {
       )}
       <section class="card" aria-labelledby="make">
         <h2 id="make">Make a backup</h2>
-        <p>Run this command on the machine of the server. The server can continue to run.</p>
+        <p>Run this command on the machine of the server. The server can continue to run. On another machine, use <code>--server {location.origin}</code> instead of <code>--data-dir</code>, and the API key of an administrator.</p>
         <div class="text"><pre class="source" tabIndex={0}>{command}</pre><div class="corner"><Copy text={command} /></div></div>
         <p class="dim">Keep a copy of the root key in another place: a restore needs it. See <a href="/docs/backup.md" target="_blank" rel="noopener">the documentation</a>.</p>
       </section>

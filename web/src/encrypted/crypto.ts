@@ -15,9 +15,13 @@ export async function seal(password: string, publicKey: string, sandboxId: strin
   return toBase64(await sealPassword(normal(password), fromBase64(publicKey), sandboxId));
 }
 
-// decrypt returns the program. It throws an Error if the password is wrong.
-export async function decrypt(p: Payload, password: string): Promise<string> {
+// decrypt returns the program with the name and the language. It throws an Error if the
+// password is wrong, or if the server sent another program.
+export async function decrypt(p: Payload, password: string, expected: { name: string; language: string }): Promise<string> {
+  if ((p.name !== undefined && p.name !== expected.name) || p.language !== expected.language) throw new Error("The server sent another program than the one that you selected.");
   const { time, memoryKiB, parallelism, salt } = p.kdf;
+  // The server accepts no larger values, so somebody has changed these.
+  if (!(time <= 10 && memoryKiB <= 262_144 && parallelism <= 16)) throw new Error("The server sent a program whose key needs too much time or memory.");
   const text = new TextEncoder();
   const key = await argon2idAsync(text.encode(normal(password)), fromBase64(salt), { t: time, m: memoryKiB, p: parallelism, dkLen: 32 });
   const data = `pyth-on/zk/1/${p.language}${p.name === undefined ? "" : `/${p.name}`}`;

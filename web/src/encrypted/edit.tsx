@@ -36,7 +36,7 @@ export function Edit({ program, info, evidence, onClose, onDone }: Props) {
   const open = async () => {
     evidence.protect("password", password);
     const [payload, { decrypt }] = await Promise.all([get<Payload>(codePath(name)), import("./crypto")]);
-    const text = await decrypt(payload, password);
+    const text = await decrypt(payload, password, program!);
     evidence.protect("program", text);
     setCode(text);
   };

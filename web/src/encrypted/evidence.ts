@@ -33,7 +33,7 @@ export function useEvidence(): Evidence {
     const observer = new PerformanceObserver((list) => {
       const paths = new Set(k.requests.map((r) => r.path));
       const names = list.getEntries().map((e) => e as PerformanceResourceTiming).filter((e) => ["fetch", "xmlhttprequest", "beacon"].includes(e.initiatorType)).map((e) => e.name);
-      const unknown = names.filter((name) => !paths.has(name.slice(location.origin.length)));
+      const unknown = names.filter((name) => !name.startsWith(location.origin + "/") || !paths.has(name.slice(location.origin.length)));
       if (unknown.length) (k.unknown = [...k.unknown, ...unknown]), show();
     });
     observer.observe({ type: "resource" });

@@ -38,7 +38,7 @@ export function Try({ operation: o, root }: { operation: Operation; root: any })
     const show = (status: number, text: string) => setAnswer({ status, text: pretty(text), ms: performance.now() - start });
     try {
       const response = await send(o.method, path(), { ...(media && { raw: body }), headers, signal: abort.current.signal });
-      show(response.status, await response.text());
+      show(response.status, await textOf(response));
     } catch (error) {
       if (!(error instanceof ApiError) || !error.status) throw error;
       show(error.status, JSON.stringify(error.problem));
@@ -83,6 +83,15 @@ function Input({ parameter: p, root, value, onChange }: { parameter: Parameter; 
       }
     </Field>
   );
+}
+
+// textOf returns the text of an answer. It does not read other content, because a file can
+// be larger than the memory of the browser.
+async function textOf(response: Response): Promise<string> {
+  const type = response.headers.get("Content-Type") ?? "text/plain";
+  if (/^text\/|json/.test(type)) return response.text();
+  await response.body?.cancel();
+  return `The page does not show content of the type ${type}.`;
 }
 
 function pretty(text: string): string {
