@@ -45,6 +45,7 @@ type commands struct {
 	Secrets    secretsCommands   `cmd:"" help:"Manage secrets."`
 	Packages   packagesCommands  `cmd:"" help:"Manage packages."`
 	ZK         zkCommands        `cmd:"" name:"zk" help:"Manage encrypted programs."`
+	MCP        mcpCommand        `cmd:"" name:"mcp" help:"Offer tools to language models, over MCP on standard input and output."`
 	Usage      usageCommand      `cmd:"" help:"Show the usage and the quotas of an account."`
 	Completion completionCommand `cmd:"" help:"Print a script for the completion of commands in a shell."`
 	Complete   completeCommand   `cmd:"" hidden:""`

@@ -103,6 +103,11 @@ type Config struct {
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 
+	// MCP makes the handler of the endpoint /mcp from the handler of the API. If MCP is
+	// nil, the endpoint does not exist. MCPMessageBytes is the maximum size of a message.
+	MCP             func(api http.Handler) http.Handler
+	MCPMessageBytes int64
+
 	// Languages, Limits and Features are part of the response of GET /api. The field
 	// Limits also determines the maximum size of bodies and the limits in the schemas.
 	Languages []pyth.LanguageInfo
@@ -205,6 +210,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerHealth()
 	h.registerInfo()
 	h.serveSite()
+	h.serveMCP()
 	if err := errors.Join(h.faults...); err != nil {
 		return nil, err
 	}

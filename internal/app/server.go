@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -26,6 +27,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/health"
 	"github.com/pyth-on/pyth-on/internal/idempotency"
 	"github.com/pyth-on/pyth-on/internal/jobqueue"
+	"github.com/pyth-on/pyth-on/internal/mcp"
 	"github.com/pyth-on/pyth-on/internal/packages"
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
@@ -57,6 +59,9 @@ type ServerConfig struct {
 	// Data.
 	Data *Directory
 	Disk *disk.Monitor
+	// ImageDir is a directory for images that other processes use too. If it is "", the
+	// images are in the data directory.
+	ImageDir string
 	// Accounts contains the open accounts. The caller must close Accounts after the
 	// Server.
 	Accounts *Accounts
@@ -227,7 +232,8 @@ func (s *Server) openSecrets() {
 // startMachine finds Node, builds the images and starts the pool.
 func (s *Server) startMachine(ctx context.Context) (err error) {
 	c := s.config
-	s.node, err = c.Node.find(ctx, c.Data.Path, c.Progress)
+	images := cmp.Or(c.ImageDir, c.Data.Path)
+	s.node, err = c.Node.find(ctx, images, c.Progress)
 	if reason, ok := errors.AsType[*noNodeError](err); ok {
 		c.Logger.WarnContext(ctx, "Node unavailable: programs in JavaScript and TypeScript are refused", "error", reason.Err, "hint", reason.Fix)
 	} else if err != nil {
@@ -236,15 +242,14 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	if s.network, err = newNetwork(c.Network, s.metrics.network); err != nil {
 		return err
 	}
-	images, err := imagestore.Open(c.Data.Join("packages"), now)
-	if err != nil {
+	if s.packageImages, err = imagestore.Open(c.Data.Join("packages"), now); err != nil {
 		return err
 	}
-	s.packageImages, s.network.packages = images, gateway.New()
+	s.network.packages = gateway.New()
 	warm := s.warm()
 	s.machine, err = openMachine(ctx, &machineConfig{
-		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
-		network: s.network.open, layers: mounter(images), progress: c.Progress,
+		dir: images, sole: c.ImageDir == "", stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
+		network: s.network.open, layers: mounter(s.packageImages), progress: c.Progress,
 		rollback: c.Pool.rollback(s.metrics.pool.Recycled),
 		pool:     c.Pool.pool(warm, s.metrics.pool, c.Logger), warm: warm, logger: c.Logger,
 	})
@@ -396,6 +401,8 @@ func (s *Server) apiConfig() api.Config {
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		config.SharedLimits = limits
 	}
+	config.MCP = func(handler http.Handler) http.Handler { return mcp.NewHandler(c.API.Version, handler) }
+	config.MCPMessageBytes = mcp.MaxMessageBytes
 	config.Features = features(s.model.Model != nil)
 	config.Collectors = slices.Concat(
 		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
@@ -422,7 +429,7 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 }
 
 func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "executions", "asynchronous", "usage", "webhooks", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	all := []string{"auth", "execute", "streaming", "executions", "asynchronous", "usage", "webhooks", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages", "mcp"}
 	if generate {
 		all = append(all, "generate")
 	}

@@ -64,6 +64,22 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	return b.decode(data, v)
 }
 
+// ReadMessage returns a required JSON body without decoding it. It checks the media type,
+// the size and the nesting of the body. The caller must validate the body.
+func ReadMessage(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
+	if err := checkMediaType(r.Header, true); err != nil {
+		return nil, err
+	}
+	data, err := readAll(w, r, limit, memory)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, pyth.Invalid("body", "is required")
+	}
+	return data, checkShape(data)
+}
+
 // readAll reads the whole body, because net/http detects a disconnected client only after
 // it has read the whole body. It reserves memory only for the bytes that have arrived. So
 // a slow client with a large Content-Length reserves little memory.

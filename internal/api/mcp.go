@@ -1,0 +1,233 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
+)
+
+// mcpPath is the path of the endpoint for clients of the Model Context Protocol.
+const mcpPath = "/mcp"
+
+// serveMCP adds the route /mcp if Config.MCP is set. The handler of the protocol calls
+// the API with the credentials of its caller, so each operation checks scopes and limits
+// itself. The route only checks what all messages need: credentials, the origin, the
+// rate and the size.
+func (h *Handler) serveMCP() {
+	if h.cfg.MCP == nil {
+		return
+	}
+	protocol := h.cfg.MCP(h)
+	h.mux.HandleFunc("POST "+mcpPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := h.admitMCP(r); err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		memory := h.bodies.Reserve(requestOf(r.Context()).caller())
+		defer memory.Release()
+		message, err := body.ReadMessage(w, r, h.cfg.MCPMessageBytes, memory)
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(message)), int64(len(message))
+		messages := &messageWriter{
+			ResponseWriter: w, control: http.NewResponseController(w), timeout: h.cfg.ResponseTimeout,
+			refuse: func(err error) { h.writeError(w, r, err) },
+		}
+		defer messages.keepAlive()()
+		protocol.ServeHTTP(messages, r)
+	})
+}
+
+// admitMCP checks the origin, the credentials and the rate of a message. Credentials in
+// a cookie are not valid, because the operations that the tools call would not get them.
+func (h *Handler) admitMCP(r *http.Request) error {
+	ctx := r.Context()
+	if err := h.checkMCPOrigin(r); err != nil {
+		return err
+	}
+	if err := h.identify(ctx); err != nil {
+		return err
+	}
+	if req := requestOf(ctx); req.byCookie {
+		req.principal = nil
+		return pyth.Errorf(pyth.CodeUnauthenticated, "MCP clients cannot use the cookies of the page. Send an API key as Authorization: Bearer, or in the header x-api-key.")
+	}
+	return h.limitRate(ctx, "mcp")
+}
+
+// checkMCPOrigin refuses the pages of other sites. The protocol requires this, because a
+// page can change the address of its own host name to an address of the user's network
+// (DNS rebinding). So the host of the request proves nothing. The page of an origin in
+// --cors-origins, of --public-url, and of this machine may send messages.
+func (h *Handler) checkMCPOrigin(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil // Only browsers send the header.
+	}
+	allowed := h.live.Load().Origins
+	if slices.Contains(allowed, anyOrigin) || slices.Contains(allowed, origin) || origin == originOfURL(h.cfg.PublicURL) || isLoopbackOrigin(origin) {
+		return nil
+	}
+	return pyth.Errorf(pyth.CodeForbidden, "Web pages of this origin may not use MCP on this server. The operator of the server can allow the origin with --cors-origins.")
+}
+
+// originOfURL returns the origin of a URL, or "-" if the URL has none.
+func originOfURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "-"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// isLoopbackOrigin reports whether a page comes from the machine of its user.
+func isLoopbackOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// messageWriter writes the response to a message of an MCP client. A second goroutine
+// sends comments, so that proxies do not close the connection during a long run.
+type messageWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	// The function "refuse" writes an error response.
+	refuse func(error)
+
+	mu sync.Mutex
+	// status is the status of the response. It is 0 before the header is sent.
+	status int
+	// The field "stream" is true if the response is a stream of events.
+	stream bool
+	// The field "refused" is true if the response is an error of the protocol library in
+	// plain text. The writer sends an error in the format of the API instead.
+	refused bool
+}
+
+func (w *messageWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *messageWriter) WriteHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begin(status)
+}
+
+// begin sends the header. The caller must hold the lock.
+func (w *messageWriter) begin(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	mediaType, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
+	w.stream = mediaType == eventStream
+	if w.refused = status >= http.StatusBadRequest && mediaType == "text/plain"; w.refused {
+		return
+	}
+	// The protocol library replaces this header.
+	w.Header().Set("Cache-Control", "no-store")
+	if w.stream {
+		// Disable buffering in proxies such as nginx, because buffering would delay
+		// events.
+		w.Header().Set("X-Accel-Buffering", "no")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *messageWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begin(http.StatusOK)
+	if w.refused {
+		w.refuse(refusal(w.status, strings.TrimSpace(string(p))))
+		return len(p), nil
+	}
+	return w.send(p)
+}
+
+// send writes a part of the response. The client must receive it within the time-out.
+// The caller must hold the lock.
+func (w *messageWriter) send(p []byte) (int, error) {
+	// Ignore the error, because the writer in a test may not support deadlines.
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
+	n, err := w.ResponseWriter.Write(p)
+	if err == nil && w.stream {
+		err = w.control.Flush()
+	}
+	return n, err
+}
+
+// FlushError does nothing, because each write of a stream is already flushed.
+func (*messageWriter) FlushError() error { return nil }
+
+// keepAlive starts a goroutine that sends a comment at each interval of a stream. The
+// result ends the goroutine and waits until it has ended.
+func (w *messageWriter) keepAlive() (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		ticker := time.NewTicker(keepAlive)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				w.comment()
+			}
+		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
+	}
+}
+
+// comment sends a comment if the response is a stream.
+func (w *messageWriter) comment() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if mediaType, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type")); mediaType != eventStream {
+		return
+	}
+	w.begin(http.StatusOK)
+	if w.stream {
+		// Ignore the error, because the next event will fail with the same error.
+		_, _ = w.send([]byte(": keep-alive\n\n"))
+	}
+}
+
+// refusal converts an error of the protocol library.
+func refusal(status int, text string) error {
+	code := pyth.CodeInvalid
+	switch status {
+	case http.StatusForbidden:
+		code = pyth.CodeForbidden
+	case http.StatusNotFound:
+		code = pyth.CodeNotFound
+	case http.StatusRequestEntityTooLarge:
+		code = pyth.CodeTooLarge
+	case http.StatusUnsupportedMediaType:
+		code = pyth.CodeUnsupportedMedia
+	case http.StatusInternalServerError:
+		return errors.New("mcp: " + text)
+	}
+	return pyth.Errorf(code, "The message is not valid MCP: %s.", strings.TrimSuffix(text, "."))
+}

@@ -1,0 +1,60 @@
+package mcp
+
+import (
+	"context"
+	"io"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/pyth-on/pyth-on/client"
+)
+
+// MaxMessageBytes is the maximum size of a message from a client. A message is copied
+// several times while it is decoded, so the limit is lower than that of the API.
+const MaxMessageBytes = 4 << 20
+
+// Clients returns the client for the API that a tool call uses. It gets the context of
+// the tool call. The tool shows the error to the language model.
+type Clients func(ctx context.Context) (*client.Client, error)
+
+// Server serves the tools. It is safe for concurrent use, and holds no state of its
+// clients.
+type Server struct {
+	sdk     *sdk.Server
+	clients Clients
+}
+
+// New returns a Server. The parameter "version" is the version of this program.
+func New(version string, clients Clients) *Server {
+	s := &Server{clients: clients}
+	s.sdk = sdk.NewServer(
+		&sdk.Implementation{Name: "pyth-on", Title: "Pyth-On", Version: version},
+		&sdk.ServerOptions{
+			Instructions: instructions,
+			// The set of tools never changes, and the server writes no log to clients.
+			Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
+		},
+	)
+	s.addRuns()
+	s.addSessions()
+	s.addFiles()
+	s.addPackages()
+	return s
+}
+
+// instructions tells the model how the tools belong together. Clients add this text to
+// the system prompt of the model, so it must be short.
+const instructions = "Runs code in isolated Linux sandboxes without network. Without session_id, run_code and run_command start from an empty directory and keep nothing. " +
+	"To keep variables, files and the working directory between calls, call session_create, pass its session_id to each call, and call session_close at the end."
+
+// ServeStdio serves one client. The messages are lines of JSON. ServeStdio returns when
+// the input ends or the context ends, and then cancels running tool calls.
+func (s *Server) ServeStdio(ctx context.Context, in io.ReadCloser, out io.WriteCloser) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return s.serve(ctx, &sdk.IOTransport{Reader: in, Writer: out, MaxLineLength: MaxMessageBytes})
+}
+
+func (s *Server) serve(ctx context.Context, t sdk.Transport) error {
+	return s.sdk.Run(ctx, t)
+}
