@@ -186,7 +186,9 @@ func (h *Handler) changeAccount(ctx context.Context, in *accountChangeInput) (*p
 	if err != nil {
 		return nil, err
 	}
-	h.sendConfirmation(ctx, u)
+	if pyth.EmailKey(u.Email) != pyth.EmailKey(p.User.Email) {
+		h.sendConfirmation(ctx, u)
+	}
 	return &profileOutput{Body: userInfo(u)}, nil
 }
 

@@ -290,6 +290,7 @@ await encrypted(person);
 await ask(person);
 await records(person);
 await admin(person);
+await page.goto("/");
 
 // expireToken deletes the cookie with the token.
 const expireToken = () => context.addCookies([{ name: "pyth-on-token-" + new URL(origin).port, value: "-", url: origin, expires: 1 }]);

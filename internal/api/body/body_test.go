@@ -36,7 +36,7 @@ func TestReadDiscardsRefusedBodies(t *testing.T) {
 				var value any
 				w.Header().Set("Connection", "close")
 				if refused, ok := errors.AsType[*pyth.Error](reader.Read(w, r, budget.Reserve("caller"), &value)); ok {
-					fmt.Fprint(w, refused.Code)
+					_, _ = io.WriteString(w, string(refused.Code))
 				}
 			}))
 			defer server.Close()

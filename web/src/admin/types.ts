@@ -1,6 +1,7 @@
 export interface User {
   id: string;
   email: string;
+  emailConfirmed: boolean;
   role: "user" | "admin";
   disabled: boolean;
   disabledAt?: string;

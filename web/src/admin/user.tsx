@@ -54,6 +54,7 @@ export function UserDetail({ id, login }: { id: string; login: Login }) {
         <div class="bar">
           {user.disabled ? <button type="button" disabled={change.busy} onClick={() => patch({ disabled: false })}>Enable</button> : <button type="button" class="danger" onClick={() => setAsks("disable")}>Disable</button>}
           <button type="button" disabled={change.busy} onClick={() => void change.run(async () => setLink(await call("POST", `${path}/reset-link`)))}>Make a link for a new password</button>
+          {!user.emailConfirmed && <button type="button" disabled={change.busy} onClick={() => patch({ emailConfirmed: true })}>Confirm the e-mail address</button>}
           <button type="button" onClick={() => setAsks("logins")}>End all logins</button>
           <button type="button" onClick={() => setAsks("keys")}>Delete all API keys</button>
           {user.totpEnabledAt && <button type="button" onClick={() => setAsks("totp")}>Remove the second factor</button>}

@@ -24,7 +24,12 @@ export function UsersPage({ id, route, login }: Props) {
 }
 
 export function UserState({ user }: { user: User }) {
-  return user.disabled ? <Badge kind="bad">Disabled</Badge> : <Badge kind="good">Enabled</Badge>;
+  return (
+    <>
+      {user.disabled ? <Badge kind="bad">Disabled</Badge> : <Badge kind="good">Enabled</Badge>}
+      {!user.emailConfirmed && <Badge kind="plain">E-mail not confirmed</Badge>}
+    </>
+  );
 }
 
 function List({ route, login }: Omit<Props, "id">) {
