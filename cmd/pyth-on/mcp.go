@@ -91,7 +91,7 @@ func (l *localServer) start(ctx context.Context, c *mcpCommand) {
 }
 
 func (l *localServer) open(ctx context.Context, c *mcpCommand) (err error) {
-	packages, err := c.packageFlags.config()
+	packages, err := c.config()
 	if err != nil {
 		return err
 	}
