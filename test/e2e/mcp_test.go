@@ -259,6 +259,23 @@ func TestMCPCommandRunsLocally(t *testing.T) {
 	}
 }
 
+func TestMCPCommandInstallsPackages(t *testing.T) {
+	t.Parallel()
+	index := newIndex(t).add(t, wheel{Name: "greeting", Version: "1.2", Files: map[string]string{"greeting.py": "text = 'hello from the package'\n"}})
+	cmd := mcpCommand(t, newDataDir(t))
+	cmd.Args = append(cmd.Args, index.Flag())
+	a := must(connectAgent(t, &mcp.CommandTransport{Command: cmd}, "", nil))(t)
+	if r := a.use(t, "run_code", object{"code": "import greeting"}); !r.IsError || !strings.Contains(r.text(), `package_add {"package": "greeting"}`) {
+		t.Errorf("a missing package: %s", r.text())
+	}
+	if r := a.use(t, "package_add", object{"package": "greeting>=1"}); r.IsError {
+		t.Fatal(r.text())
+	}
+	if r := a.use(t, "run_code", object{"code": "import greeting\nprint(greeting.text)"}); r.Stdout != "hello from the package\n" {
+		t.Errorf("an added package: %s", r.text())
+	}
+}
+
 func TestMCPCommandUsesServer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
