@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"github.com/pyth-on/pyth-on/client"
 	"github.com/pyth-on/pyth-on/internal/app"
@@ -41,9 +43,14 @@ func (c *mcpCommand) Run() error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
+	// A client can close the pipe while this command sends a result. By default, SIGPIPE
+	// would then end this process before it deletes the data of the local server.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	err := run(ctx)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // A client stops this command with a signal.
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) || errors.Is(err, syscall.EPIPE) {
+		return nil // The client stopped this command with a signal, or closed the pipe.
 	}
 	return err
 }
@@ -91,7 +98,7 @@ func (l *localServer) start(ctx context.Context, c *mcpCommand) {
 }
 
 func (l *localServer) open(ctx context.Context, c *mcpCommand) (err error) {
-	packages, err := c.packageFlags.config()
+	packages, err := c.config()
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (s *Server) addFiles() {
 			Annotations: &sdk.ToolAnnotations{ReadOnlyHint: true, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
-			lengths(p["path"], 1, 4096)
+			lengths(p["path"], 4096)
 			between(p["offset"], 0, 1<<40)
 			between(p["max_bytes"], 1, maxReadBytes)
 		},
@@ -105,7 +105,7 @@ func (s *Server) addFiles() {
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, IdempotentHint: true, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
-			lengths(p["path"], 1, 4096)
+			lengths(p["path"], 4096)
 			oneOf(p["encoding"], "utf8", "base64")
 		},
 		run: writeFile,
@@ -237,7 +237,7 @@ func listFiles(ctx context.Context, c *call, in *fileListInput) (*sdk.CallToolRe
 		return nil, nil, err
 	}
 	out := &fileListOutput{Files: []fileOutput{}}
-	var lines []string
+	lines := make([]string, 0, min(len(all), maxListed)+1)
 	for _, f := range all {
 		if !isBelow(f.Path, in.Path) {
 			continue
@@ -251,7 +251,7 @@ func listFiles(ctx context.Context, c *call, in *fileListInput) (*sdk.CallToolRe
 	}
 	switch {
 	case len(lines) == 0:
-		lines = []string{"There are no files."}
+		lines = append(lines, "There are no files.")
 	case out.Omitted > 0:
 		lines = append(lines, fmt.Sprintf("[%d more files; list a directory with path, or use run_command.]", out.Omitted))
 	}

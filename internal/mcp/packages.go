@@ -33,7 +33,7 @@ func (s *Server) addPackages() {
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &closed, IdempotentHint: true, OpenWorldHint: &open},
 		},
 		limits: func(p properties) {
-			lengths(p["package"], 1, 200)
+			lengths(p["package"], 200)
 			oneOf(p["language"], "python", "javascript", "typescript")
 		},
 		run: addPackage,

@@ -56,7 +56,7 @@ func (s *Server) addRuns() {
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &closed, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
-			lengths(p["code"], 1, 1<<20)
+			lengths(p["code"], 1<<20)
 			oneOf(p["language"], "python", "javascript", "typescript")
 			between(p["timeout_ms"], 1, maxTimeoutMs)
 			oneOf(p["files"].Items.Properties["encoding"], "utf8", "base64")
@@ -72,7 +72,7 @@ func (s *Server) addRuns() {
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
-			lengths(p["command"], 1, maxCommandBytes)
+			lengths(p["command"], maxCommandBytes)
 			between(p["timeout_ms"], 1, maxTimeoutMs)
 		},
 		run: runCommand,

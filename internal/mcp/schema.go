@@ -36,6 +36,9 @@ func add[Input, Output any](s *Server, t tool[Input, Output]) {
 	input, output := schemaOf[Input](), schemaOf[Output]()
 	// Answers may get new fields. A client must not refuse these fields.
 	output.AdditionalProperties = nil
+	if slices.Contains(input.Required, "session_id") {
+		lengths(input.Properties["session_id"], 128)
+	}
 	if t.limits != nil {
 		t.limits(input.Properties)
 	}
@@ -88,5 +91,8 @@ func between(s *jsonschema.Schema, least, most float64) {
 // oneOf limits a string to the given values.
 func oneOf(s *jsonschema.Schema, values ...any) { s.Enum = values }
 
-// lengths limits the number of characters of a string.
-func lengths(s *jsonschema.Schema, least, most int) { s.MinLength, s.MaxLength = &least, &most }
+// lengths limits the number of characters of a string that must not be empty.
+func lengths(s *jsonschema.Schema, most int) {
+	least := 1
+	s.MinLength, s.MaxLength = &least, &most
+}

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -48,13 +49,20 @@ const instructions = "Runs code in isolated Linux sandboxes without network. Wit
 	"To keep variables, files and the working directory between calls, call session_create, pass its session_id to each call, and call session_close at the end."
 
 // ServeStdio serves one client. The messages are lines of JSON. ServeStdio returns when
-// the input ends or the context ends, and then cancels running tool calls.
-func (s *Server) ServeStdio(ctx context.Context, in io.ReadCloser, out io.WriteCloser) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	return s.serve(ctx, &sdk.IOTransport{Reader: in, Writer: out, MaxLineLength: MaxMessageBytes})
-}
-
-func (s *Server) serve(ctx context.Context, t sdk.Transport) error {
-	return s.sdk.Run(ctx, t)
+// the input or the context ends, and then also ends running tool calls. If the context
+// ends first, ServeStdio returns its error.
+func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.WriteCloser) error {
+	// The library cancels tool calls at the end of the input, but not at the end of the
+	// context. So end the input with the context. A goroutine copies the input, because
+	// nothing can end a blocked read of standard input.
+	reader, writer := io.Pipe()
+	go func() {
+		_, err := io.Copy(writer, in)
+		_ = writer.CloseWithError(err)
+	}()
+	defer context.AfterFunc(ctx, func() { _ = writer.Close() })()
+	err := s.sdk.Run(context.WithoutCancel(ctx), &sdk.IOTransport{Reader: reader, Writer: out, MaxLineLength: MaxMessageBytes})
+	// End the goroutine if it is not blocked.
+	_ = reader.Close()
+	return errors.Join(ctx.Err(), err)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,19 +51,19 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.stream(w, r)
 	case "POST /api/v1/sessions":
 		w.WriteHeader(http.StatusCreated)
-		fmt.Fprint(w, `{"id":"ses_1","language":"python","expiresAt":"2026-04-04T08:24:21Z"}`)
+		_, _ = io.WriteString(w, `{"id":"ses_1","language":"python","expiresAt":"2026-04-04T08:24:21Z"}`)
 	case "GET /api/v1/sessions":
-		fmt.Fprint(w, `{"sessions":[{"id":"ses_1","language":"python","running":true,"expiresAt":"2026-04-04T08:24:21Z"}]}`)
+		_, _ = io.WriteString(w, `{"sessions":[{"id":"ses_1","language":"python","running":true,"expiresAt":"2026-04-04T08:24:21Z"}]}`)
 	case "GET /api/v1/sessions/ses_1":
-		fmt.Fprint(w, `{"id":"ses_1","language":"python"}`)
+		_, _ = io.WriteString(w, `{"id":"ses_1","language":"python"}`)
 	case "GET /api/v1/sessions/ses_js":
-		fmt.Fprint(w, `{"id":"ses_js","language":"javascript"}`)
+		_, _ = io.WriteString(w, `{"id":"ses_js","language":"javascript"}`)
 	case "DELETE /api/v1/sessions/ses_1":
 		w.WriteHeader(http.StatusNoContent)
 	case "GET /api/v1/sessions/ses_1/files":
-		fmt.Fprint(w, `{"files":[{"path":"a.txt","sizeBytes":1},{"path":"data/b.txt","sizeBytes":2},{"path":"database","sizeBytes":3}]}`)
+		_, _ = io.WriteString(w, `{"files":[{"path":"a.txt","sizeBytes":1},{"path":"data/b.txt","sizeBytes":2},{"path":"database","sizeBytes":3}]}`)
 	case "GET /api/v1/sessions/ses_1/files/long.txt":
-		fmt.Fprint(w, strings.Repeat("é", 40_000))
+		_, _ = io.WriteString(w, strings.Repeat("é", 40_000))
 	case "GET /api/v1/sessions/ses_1/files/data.bin":
 		_, _ = w.Write([]byte{1, 0, 0xff})
 	case "GET /api/v1/sessions/ses_1/files/plot.dat":
@@ -71,18 +73,25 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 	case "POST /api/v1/packages":
 		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "event: progress\ndata: {\"step\":\"resolve\",\"detail\":\"six\"}\n\nevent: end\ndata: {\"name\":\"six\",\"version\":\"1.17\",\"language\":\"python\",\"sizeBytes\":9}\n\n")
+		_, _ = io.WriteString(w, "event: progress\ndata: {\"step\":\"resolve\",\"detail\":\"six\"}\n\nevent: end\ndata: {\"name\":\"six\",\"version\":\"1.17\",\"language\":\"python\",\"sizeBytes\":9}\n\n")
 	default:
 		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `{"status":404,"code":"not_found","detail":"The session does not exist."}`)
+		_, _ = io.WriteString(w, `{"status":404,"code":"not_found","detail":"The session does not exist."}`)
 	}
+}
+
+// received reports whether the API has received a request.
+func (a *fakeAPI) received(request string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Contains(a.requests, request)
 }
 
 func (a *fakeAPI) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	fmt.Fprint(w, "event: start\ndata: {\"id\":\"exe_1\"}\n\n")
+	_, _ = io.WriteString(w, "event: start\ndata: {\"id\":\"exe_1\"}\n\n")
 	for _, e := range a.events {
-		fmt.Fprint(w, e)
+		_, _ = io.WriteString(w, e)
 	}
 	if a.hang != nil {
 		select {
@@ -119,7 +128,11 @@ func connect(t *testing.T, api http.Handler, options *sdk.ClientOptions) *sdk.Cl
 	t.Cleanup(func() {
 		_ = session.Close()
 		select {
-		case <-served:
+		case err := <-served:
+			// The client may close the pipe while the server sends a result.
+			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("the server ended with %v", err)
+			}
 		case <-time.After(10 * time.Second):
 			t.Error("the server does not end with its input")
 		}
@@ -387,6 +400,7 @@ func TestToolsRefuseWrongArguments(t *testing.T) {
 	for name, arguments := range map[string]map[string]any{
 		"run_code":       {"code": "1", "timeout": 5},
 		"session_create": {"language": "perl"},
+		"session_close":  {"session_id": ""},
 		"file_read":      {"session_id": "ses_1", "path": "a", "max_bytes": 1 << 30},
 	} {
 		r, err := s.CallTool(t.Context(), &sdk.CallToolParams{Name: name, Arguments: arguments})
@@ -423,6 +437,52 @@ func TestRunCodeSendsProgress(t *testing.T) {
 		t.Error(r, err)
 	}
 }
+
+func TestServeStdioEndsCallsWithContext(t *testing.T) {
+	t.Parallel()
+	api := newFakeAPI()
+	api.hang = make(chan struct{})
+	transport := mcp.NewHandlerTransport(t.Context(), api, mcp.Origin{})
+	c, err := client.New("http://api.internal", client.WithHTTPClient(&http.Client{Transport: transport}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	in, input := io.Pipe()
+	served := make(chan error, 1)
+	go func() {
+		served <- mcp.New("1.2.3", func(context.Context) (*client.Client, error) { return c, nil }).ServeStdio(ctx, in, discard{})
+	}()
+	for _, message := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+		`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"run_code","arguments":{"code":"x"}}}`,
+	} {
+		fmt.Fprintln(input, message)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !api.received("POST /api/v1/execute/stream"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the run did not start")
+		}
+	}
+	cancel()
+	select {
+	case err := <-served:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server does not end with its context")
+	}
+	<-api.canceled
+}
+
+// discard is an output that nobody reads.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) Close() error                { return nil }
 
 func TestCancelEndsRun(t *testing.T) {
 	t.Parallel()

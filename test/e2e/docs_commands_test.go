@@ -176,6 +176,14 @@ func commandPages(t *testing.T) map[string]commandPage {
 			starts: true, want: []string{`"status":`, "ok       sandbox ", "pyapi_", " 0 damaged"},
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1", "downloads large packages", "needs a database that a newer version has migrated"},
 		},
+		"docs/mcp.md": {
+			links: func(t *testing.T) map[string]string {
+				return map[string]string{"node_modules": filepath.Join(installNPMPackage(t, "mcp", "../mcp"), "node_modules")}
+			},
+			files:  map[string]string{"bin/npx": inspectorOfPages},
+			want:   []string{"status: succeeded, exit code 0", `"stdout": "from a shell\n"`, `"value":"42"`},
+			notRun: []string{"needs Claude Code", "needs Claude Code"},
+		},
 		"docs/libraries.md": {files: map[string]string{"bin/go": goOfLibraries}, want: []string{"0\n1\n2\nsucceeded\n42\ndecrypted\nnot found\n"}},
 		"docs/packages.md": {
 			// The page installs numpy, so the fake Python index contains a package with
