@@ -23,9 +23,10 @@ export function Code(props: Props) {
     let gone = false;
     import("./codemirror").then(
       ({ create }) => {
-        if (gone) return;
+        // Preact clears the reference before it calls the clean-up function below.
+        if (gone || !host.current) return;
         const p = latest.current;
-        const root = host.current!.shadowRoot ?? host.current!.attachShadow({ mode: "open" });
+        const root = host.current.shadowRoot ?? host.current.attachShadow({ mode: "open" });
         editor.current = create({
           parent: root, text: p.text, language: p.language, label: p.label, lineNumbers: p.lineNumbers ?? true,
           onChange: (text) => latest.current.onChange(text), onRun: (mode) => latest.current.onRun(mode),
