@@ -27,6 +27,9 @@ const (
 	// maxWriteBytes is the maximum size of a file for file_write. In base64, a file of
 	// this size fits in a message.
 	maxWriteBytes = 2 << 20
+	// sniffBytes is the number of bytes that determine the media type of a file.
+	// http.DetectContentType considers only these bytes.
+	sniffBytes = 512
 	// maxListed is the maximum number of files in a result of file_list.
 	maxListed = 500
 )
@@ -121,9 +124,9 @@ func (s *Server) addFiles() {
 }
 
 func readFile(ctx context.Context, c *call, in *fileReadInput) (*sdk.CallToolResult, *fileReadOutput, error) {
-	session, err := c.Session(ctx, in.SessionID)
+	session, err := c.openSession(ctx, in.SessionID)
 	if err != nil {
-		return nil, nil, explainSession(err)
+		return nil, nil, err
 	}
 	body, err := session.ReadFile(ctx, in.Path)
 	if err != nil {
@@ -137,15 +140,19 @@ func readFile(ctx context.Context, c *call, in *fileReadInput) (*sdk.CallToolRes
 	if _, err := io.CopyN(io.Discard, body, in.Offset); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, fmt.Errorf("read the file: %w", err)
 	}
-	// Read one more byte to find out whether the file continues. An image is only useful
-	// as a whole.
-	b, err := io.ReadAll(io.LimitReader(body, maxImageBytes+1))
+	// Read one more byte to find out whether the file continues.
+	b, err := io.ReadAll(io.LimitReader(body, max(most, sniffBytes)+1))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the file: %w", err)
 	}
 	out := &fileReadOutput{Path: in.Path, MediaType: mediaTypeOf(in.Path, b), Offset: in.Offset}
 	if isImage(out.MediaType) && in.Offset == 0 {
-		return readImage(out, b)
+		// An image is only useful as a whole.
+		rest, err := io.ReadAll(io.LimitReader(body, maxImageBytes+1-int64(len(b))))
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the file: %w", err)
+		}
+		return readImage(out, append(b, rest...))
 	}
 	if int64(len(b)) > most {
 		b = wholeRunes(b[:most])
@@ -217,9 +224,9 @@ func writeFile(ctx context.Context, c *call, in *fileWriteInput) (*sdk.CallToolR
 	if len(content) > maxWriteBytes {
 		return nil, nil, errors.New("the content is larger than 2 MiB; create the file with run_code")
 	}
-	session, err := c.Session(ctx, in.SessionID)
+	session, err := c.openSession(ctx, in.SessionID)
 	if err != nil {
-		return nil, nil, explainSession(err)
+		return nil, nil, err
 	}
 	if err := session.WriteFile(ctx, in.Path, bytes.NewReader(content)); err != nil {
 		return nil, nil, err
@@ -228,9 +235,9 @@ func writeFile(ctx context.Context, c *call, in *fileWriteInput) (*sdk.CallToolR
 }
 
 func listFiles(ctx context.Context, c *call, in *fileListInput) (*sdk.CallToolResult, *fileListOutput, error) {
-	session, err := c.Session(ctx, in.SessionID)
+	session, err := c.openSession(ctx, in.SessionID)
 	if err != nil {
-		return nil, nil, explainSession(err)
+		return nil, nil, err
 	}
 	all, err := session.Files(ctx)
 	if err != nil {

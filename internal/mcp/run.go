@@ -101,9 +101,9 @@ func runCommand(ctx context.Context, c *call, in *runCommandInput) (*sdk.CallToo
 	}
 	language := client.LanguagePython
 	if in.SessionID != "" {
-		session, err := c.Session(ctx, in.SessionID)
+		session, err := c.openSession(ctx, in.SessionID)
 		if err != nil {
-			return nil, nil, explainSession(err)
+			return nil, nil, err
 		}
 		language = session.Language
 	}

@@ -117,6 +117,15 @@ func closeSession(ctx context.Context, c *call, in *sessionInput) (*sdk.CallTool
 	return text("Closed the session."), &closedOutput{SessionID: in.SessionID, Closed: true}, nil
 }
 
+// openSession returns an open session. Its error tells the model how to find one.
+func (c *call) openSession(ctx context.Context, id string) (*client.Session, error) {
+	session, err := c.Session(ctx, id)
+	if err != nil {
+		return nil, explainSession(err)
+	}
+	return session, nil
+}
+
 func describe(s *client.SessionInfo) sessionOutput {
 	return sessionOutput{
 		SessionID: s.ID, Language: string(s.Language), Executions: s.Executions, Running: s.Running, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt,
