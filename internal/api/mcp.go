@@ -46,7 +46,7 @@ func (h *Handler) serveMCP() {
 			ResponseWriter: w, control: http.NewResponseController(w), timeout: h.cfg.ResponseTimeout,
 			refuse: func(err error) { h.writeError(w, r, err) },
 		}
-		defer messages.keepAlive()()
+		defer everyKeepAlive(messages.comment)()
 		protocol.ServeHTTP(messages, r)
 	})
 }
@@ -177,29 +177,6 @@ func (w *messageWriter) send(p []byte) (int, error) {
 // FlushError does nothing, because each write of a stream is already flushed.
 func (*messageWriter) FlushError() error { return nil }
 
-// keepAlive starts a goroutine that sends a comment at each interval of a stream. The
-// result ends the goroutine and waits until it has ended.
-func (w *messageWriter) keepAlive() (stop func()) {
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		ticker := time.NewTicker(keepAlive)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				w.comment()
-			}
-		}
-	})
-	return func() {
-		close(done)
-		running.Wait()
-	}
-}
-
 // comment sends a comment if the response is a stream.
 func (w *messageWriter) comment() {
 	w.mu.Lock()
@@ -210,7 +187,7 @@ func (w *messageWriter) comment() {
 	w.begin(http.StatusOK)
 	if w.stream {
 		// Ignore the error, because the next event will fail with the same error.
-		_, _ = w.send([]byte(": keep-alive\n\n"))
+		_, _ = w.send([]byte(keepAliveComment))
 	}
 }
 

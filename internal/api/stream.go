@@ -42,7 +42,10 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
-	stop := s.keepAlive()
+	stop := everyKeepAlive(func() {
+		// Ignore the error, because the next event will fail with the same error.
+		_ = s.write([]byte(keepAliveComment))
+	})
 	last, err := run(s)
 	stop()
 	if err == nil && s.failed == nil {
@@ -200,9 +203,12 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive starts a goroutine that sends a comment at each interval. The result
-// "stop" is a function that ends the goroutine and waits until it has ended.
-func (s *stream) keepAlive() (stop func()) {
+// keepAliveComment is a comment in a stream of events.
+const keepAliveComment = ": keep-alive\n\n"
+
+// everyKeepAlive starts a goroutine that calls "send" at each interval keepAlive. The
+// result "stop" is a function that ends the goroutine and waits until it has ended.
+func everyKeepAlive(send func()) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -213,8 +219,7 @@ func (s *stream) keepAlive() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				// Ignore the error, because the next event will fail with the same error.
-				_ = s.write([]byte(": keep-alive\n\n"))
+				send()
 			}
 		}
 	})
