@@ -20,10 +20,10 @@ var confirmationToken = regexp.MustCompile(`pyconfirm_[A-Z0-9]+`)
 
 // confirmationMailer returns a mailer, and a function that returns the token in the mail
 // to the given address.
-func (s *service) confirmationMailer(t *testing.T) (m *account.ConfirmationMailer, tokenOf func(address string) string) {
+func (s *service) confirmationMailer(t *testing.T) (m *account.Mailer, tokenOf func(address string) string) {
 	t.Helper()
 	sent, entries := make(chan sentMail, 10), make(chan *pyth.AuditEvent, 10)
-	m = account.NewConfirmationMailer(account.ConfirmationMailerConfig{
+	m = account.NewConfirmationMailer(account.MailerConfig{
 		Accounts: s.Service, URL: "https://example.org/account#confirm=", Logger: slog.New(slog.DiscardHandler),
 		Send: func(_ context.Context, to, _, text string) error {
 			sent <- sentMail{to, text}

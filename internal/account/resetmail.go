@@ -3,42 +3,18 @@ package account
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ResetMailerConfig configures a ResetMailer. All fields except URL are
-// required.
-type ResetMailerConfig struct {
-	Accounts *Service
-	// Send sends a mail with the given text.
-	Send func(ctx context.Context, to, subject, text string) error
-	// URL is the start of the link in the mail. The mailer appends the token to it. If
-	// URL is "", the mail contains only the token.
-	URL string
-	// Audit records that a token was created. The record must be durable when Audit
-	// returns.
-	Audit  func(ctx context.Context, e *pyth.AuditEvent) error
-	Logger *slog.Logger
+// NewResetMailer returns a running Mailer of reset tokens. Without a URL, its mails
+// contain only the token. The caller closes it.
+func NewResetMailer(c MailerConfig) *Mailer {
+	return newMailer("reset token", c, (*Mailer).sendReset)
 }
 
-// ResetMailer mails reset tokens in the background. It is safe for concurrent use.
-type ResetMailer struct {
-	*mailQueue
-
-	config ResetMailerConfig
-}
-
-// NewResetMailer returns a running ResetMailer. The caller closes it.
-func NewResetMailer(c ResetMailerConfig) *ResetMailer {
-	m := &ResetMailer{config: c}
-	m.mailQueue = newMailQueue("reset token", c.Logger, m.send)
-	return m
-}
-
-func (m *ResetMailer) send(ctx context.Context, email string) error {
+func (m *Mailer) sendReset(ctx context.Context, email string) error {
 	user, err := m.config.Accounts.userByEmail(ctx, email)
 	if absent(err) || err == nil && !user.DisabledAt.IsZero() {
 		return nil
@@ -56,10 +32,10 @@ func (m *ResetMailer) send(ctx context.Context, email string) error {
 	}
 	// Use the stored address, because the spelling of the address in the request can be
 	// different.
-	return m.config.Send(ctx, user.Email, "Reset your password", m.text(r))
+	return m.config.Send(ctx, user.Email, "Reset your password", m.resetText(r))
 }
 
-func (m *ResetMailer) text(r *pyth.Reset) string {
+func (m *Mailer) resetText(r *pyth.Reset) string {
 	var b strings.Builder
 	b.WriteString("Somebody asked for a new password for your account.\n\n")
 	if m.config.URL != "" {

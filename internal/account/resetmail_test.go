@@ -16,10 +16,10 @@ type sentMail struct{ to, text string }
 
 // resetMailer returns a mailer, a list of the mails that it sends, and a list of its
 // audit entries.
-func (s *service) resetMailer(t *testing.T, url string) (*account.ResetMailer, <-chan sentMail, <-chan *pyth.AuditEvent) {
+func (s *service) resetMailer(t *testing.T, url string) (*account.Mailer, <-chan sentMail, <-chan *pyth.AuditEvent) {
 	t.Helper()
 	sent, entries := make(chan sentMail, 10), make(chan *pyth.AuditEvent, 10)
-	m := account.NewResetMailer(account.ResetMailerConfig{
+	m := account.NewResetMailer(account.MailerConfig{
 		Accounts: s.Service, URL: url, Logger: slog.New(slog.DiscardHandler),
 		Send: func(_ context.Context, to, _, text string) error {
 			sent <- sentMail{to, text}

@@ -24,7 +24,7 @@ func (s *Server) sendReset() func(email string) {
 	if c.Mail.Sender == nil {
 		return nil
 	}
-	mailer := account.NewResetMailer(account.ResetMailerConfig{
+	mailer := account.NewResetMailer(account.MailerConfig{
 		Accounts: c.Accounts.service, Send: c.Mail.Sender.Send, URL: c.Mail.ResetURL, Audit: c.Accounts.log.Record, Logger: c.Logger,
 	})
 	s.onClose(mailer.Close)
@@ -39,7 +39,7 @@ func (s *Server) sendConfirmation() func(email string) {
 	if c.Mail.ConfirmURL == "" {
 		return nil
 	}
-	mailer := account.NewConfirmationMailer(account.ConfirmationMailerConfig{
+	mailer := account.NewConfirmationMailer(account.MailerConfig{
 		Accounts: c.Accounts.service, Send: c.Mail.Sender.Send, URL: c.Mail.ConfirmURL, Audit: c.Accounts.log.Record, Logger: c.Logger,
 	})
 	s.onClose(mailer.Close)
