@@ -17,9 +17,9 @@ const (
 	maxList = 200
 )
 
-// The pattern "credential" matches text that looks like an API key, an invite, a
-// refresh token, a reset token or a JWT.
-var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
+// The pattern "credential" matches text that looks like an API key, an invite, a token
+// of this server or a JWT.
+var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset|confirm|signin)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // The function "clean" makes a text from a caller safe for an entry. It replaces
 // unprintable characters, which could mislead a person who reads the log. It replaces

@@ -95,6 +95,7 @@ func TestAttack097RecordContainsNoCredentials(t *testing.T) {
 	l := openLog(t, store)
 	credentials := []string{
 		"pyapi_0123456789abcdefghijABCDEFGHIJklmnopqr", "pyrt_ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+		"pyconfirm_ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMNOPQRST", "pysignin_ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMNOPQRST",
 		"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ1c3JfYWRhIn0.c2lnbmF0dXJl",
 	}
 	for _, c := range credentials {
