@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +26,7 @@ const dispatchOfTests = "E2E_DISPATCH"
 func usesWorkers() bool { return os.Getenv(dispatchOfTests) == "workers" }
 
 // notOnWorkers lists the tests that cannot run with E2E_DISPATCH=workers, and the
-// reasons. If a subtest cannot run, the list contains the name of its top-level test.
+// reasons. The list contains the names of top-level tests and of single subtests.
 var notOnWorkers = map[string]string{
 	"TestAttack104AuditDetectsChangedDatabase":    opensSQLite,
 	"TestAttack108ServerRecoversFromFullDisk":     opensSQLite,
@@ -42,6 +43,8 @@ var notOnWorkers = map[string]string{
 	"TestServeMakesDataDirectoryPrivate":          opensSQLite,
 	"TestServeRefusesDatabaseWithoutRootKey":      opensSQLite,
 	"TestServeRefusesLostDatabase":                opensSQLite,
+
+	"TestDocumentationCommandsRun/docs/backup.md": opensSQLite + ": the page restores a backup",
 
 	"TestExecuteKeepsQueuedRuns":      endsAtStart + "; TestClusterRunsEachAsyncRunOnce also kills servers",
 	"TestExecuteRunsEachAsyncRunOnce": endsAtStart + "; TestClusterRunsEachAsyncRunOnce is the same test",
@@ -63,8 +66,8 @@ const (
 // notOnWorkers.
 func skipOnWorkers(t testing.TB) {
 	t.Helper()
-	name, _, _ := strings.Cut(t.Name(), "/")
-	if reason, ok := notOnWorkers[name]; ok && usesWorkers() {
+	whole, _, _ := strings.Cut(t.Name(), "/")
+	if reason := cmp.Or(notOnWorkers[t.Name()], notOnWorkers[whole]); reason != "" && usesWorkers() {
 		t.Skip("not on workers: " + reason)
 	}
 }

@@ -251,9 +251,6 @@ func TestDocumentationCommandsRun(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == "docs/backup.md" && usesWorkers() {
-				t.Skip("not on workers: the page restores a backup to an SQLite database")
-			}
 			page.run(t, blocks)
 		})
 	}
