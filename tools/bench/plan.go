@@ -22,7 +22,8 @@ type plan struct {
 	// is the duration of such a round.
 	openRounds int
 	open       time.Duration
-	// pairs is how often the CPU-bound programs run inside and outside a sandbox.
+	// pairs is the number of measurements that run the CPU-bound programs inside and
+	// outside a sandbox.
 	pairs int
 	// sessions is the number of sessions in each measurement that follows a benchmark
 	// of ComputeSDK.
