@@ -43,11 +43,7 @@ type Schema interface {
 // does not change v. For a large body, Read increases the memory reservation of the
 // request.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservation, v any) error {
-	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
-		discardRest(w, r, false)
-		return err
-	}
-	data, err := readAll(w, r, b.MaxBytes, memory)
+	data, err := receive(w, r, r.ContentLength > 0, b.MaxBytes, memory)
 	switch {
 	case err != nil:
 		return err
@@ -67,10 +63,7 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 // ReadMessage returns a required JSON body without decoding it. It checks the media type,
 // the size and the nesting of the body. The caller must validate the body.
 func ReadMessage(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
-	if err := checkMediaType(r.Header, true); err != nil {
-		return nil, err
-	}
-	data, err := readAll(w, r, limit, memory)
+	data, err := receive(w, r, true, limit, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +71,15 @@ func ReadMessage(w http.ResponseWriter, r *http.Request, limit int64, memory *Re
 		return nil, pyth.Invalid("body", "is required")
 	}
 	return data, checkShape(data)
+}
+
+// receive checks the media type and then reads the whole body.
+func receive(w http.ResponseWriter, r *http.Request, hasBody bool, limit int64, memory *Reservation) ([]byte, error) {
+	if err := checkMediaType(r.Header, hasBody); err != nil {
+		discardRest(w, r, false)
+		return nil, err
+	}
+	return readAll(w, r, limit, memory)
 }
 
 // readAll reads the whole body, because net/http detects a disconnected client only after
@@ -123,6 +125,9 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 			return data, nil
 		}
 		if err != nil {
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				discardRest(w, r, true)
+			}
 			return nil, ReadError(err, limit)
 		}
 	}
@@ -144,10 +149,11 @@ func discardRest(w http.ResponseWriter, r *http.Request, began bool) {
 	if !began && r.Header.Get("Expect") != "" {
 		return
 	}
-	// Ignore the error, because the writer in a test may not support deadlines.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxDiscardTime))
+	// Ignore the errors, because the writer in a test may not support deadlines.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(maxDiscardTime))
 	if _, err := io.CopyN(io.Discard, r.Body, maxDiscardBytes); errors.Is(err, io.EOF) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		_ = control.SetReadDeadline(time.Time{})
 	}
 }
 

@@ -22,11 +22,13 @@ func TestReadDiscardsRefusedBodies(t *testing.T) {
 	for name, c := range map[string]struct {
 		memory, limit int64
 		mediaType     string
+		chunked       bool
 		want          pyth.Code
 	}{
-		"no memory for the body": {memory: 4 << 20, limit: size, mediaType: "application/json", want: pyth.CodeQuotaExceeded},
-		"too large":              {memory: 64 << 20, limit: size / 2, mediaType: "application/json", want: pyth.CodeTooLarge},
-		"wrong media type":       {memory: 64 << 20, limit: size, mediaType: "text/html", want: pyth.CodeUnsupportedMedia},
+		"no memory for the body":     {memory: 4 << 20, limit: size, mediaType: "application/json", want: pyth.CodeQuotaExceeded},
+		"too large":                  {memory: 64 << 20, limit: size / 2, mediaType: "application/json", want: pyth.CodeTooLarge},
+		"too large without a length": {memory: 256 << 20, limit: size / 2, mediaType: "application/json", chunked: true, want: pyth.CodeTooLarge},
+		"wrong media type":           {memory: 64 << 20, limit: size, mediaType: "text/html", want: pyth.CodeUnsupportedMedia},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,11 +47,19 @@ func TestReadDiscardsRefusedBodies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer connection.Close()
-			fmt.Fprintf(connection, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", c.mediaType, size)
-			for range size >> 20 {
-				if _, err := connection.Write(make([]byte, 1<<20)); err != nil {
+			const part = 1 << 20
+			length, before, after, end := fmt.Sprint("Content-Length: ", size), "", "", ""
+			if c.chunked {
+				length, before, after, end = "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n", part), "\r\n", "0\r\n\r\n"
+			}
+			fmt.Fprintf(connection, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\n%s\r\n\r\n", c.mediaType, length)
+			for range size / part {
+				if _, err := fmt.Fprint(connection, before, string(make([]byte, part)), after); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if _, err := fmt.Fprint(connection, end); err != nil {
+				t.Fatal(err)
 			}
 			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 			if err != nil {
