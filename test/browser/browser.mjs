@@ -49,6 +49,17 @@ export async function accessible(page, name) {
   assert.deepEqual(text, [], `axe on ${name}`);
 }
 
+// rowsAre waits until the table has rows and test accepts the list of their texts. To wait
+// until a row is gone is not enough, because a list that loads has no rows.
+export async function rowsAre(page, test) {
+  for (const end = Date.now() + timeout; ; ) {
+    const texts = await page.locator("tbody tr").allInnerTexts();
+    if (texts.length && test(texts)) return;
+    assert.ok(Date.now() < end, `the rows of the table are ${JSON.stringify(texts)}`);
+    await page.waitForTimeout(50);
+  }
+}
+
 // fits fails if the page is wider than the window.
 export async function fits(page, name) {
   const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);

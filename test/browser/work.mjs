@@ -1,7 +1,7 @@
 // Checks of the pages for runs, sessions, packages, secrets, keys and the account.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { check, looks } from "./browser.mjs";
+import { check, looks, rowsAre } from "./browser.mjs";
 
 export async function work({ page, origin, run, output, email, password }) {
   const open = (name) => page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
@@ -43,12 +43,12 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.getByRole("table").getByText("Failed").first().waitFor();
     await looks(page, "runs");
     await page.getByLabel("Result", { exact: true }).selectOption("failed");
-    await page.getByRole("table").getByText("Succeeded").first().waitFor({ state: "detached" });
+    await rowsAre(page, (rows) => rows.every((r) => r.includes("Failed")));
     await page.getByLabel("Result", { exact: true }).selectOption("");
     await page.getByLabel("Label", { exact: true }).fill("compare");
     await page.keyboard.press("Enter");
     await page.waitForURL(/label=compare/);
-    await page.locator("tbody tr").nth(2).waitFor({ state: "detached" });
+    await rowsAre(page, (rows) => rows.length === 2);
     for (const box of await page.getByRole("checkbox").all()) await box.check();
     await page.getByRole("button", { name: "Compare", exact: true }).click();
     await title("Compare two runs");
