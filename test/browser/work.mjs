@@ -44,8 +44,15 @@ export async function work({ page, origin, run, output, email, password }) {
     await looks(page, "runs");
     await page.getByLabel("Result", { exact: true }).selectOption("failed");
     await rowsAre(page, (rows) => rows.every((r) => r.includes("Failed")));
+    // A list that loads while the user types must not remove the text.
+    let answer;
+    const typed = new Promise((resolve) => (answer = resolve));
+    await page.route(/executions\?/, (route) => typed.then(() => route.continue()));
     await page.getByLabel("Result", { exact: true }).selectOption("");
     await page.getByLabel("Label", { exact: true }).fill("compare");
+    answer();
+    await rowsAre(page, (rows) => rows.length > 2 && rows.some((r) => r.includes("Succeeded")));
+    await page.unroute(/executions\?/);
     await page.keyboard.press("Enter");
     await page.waitForURL(/label=compare/);
     await rowsAre(page, (rows) => rows.length === 2);

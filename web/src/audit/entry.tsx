@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { get } from "../api/client";
+import { EnteredText } from "../ui/entered";
 import { dateTime } from "../ui/format";
 import { useLoad } from "../ui/load";
 import { Badge, Copy, Dialog, Field, Loading, Problem } from "../ui/parts";
@@ -45,7 +46,7 @@ export function EntryDialog({ entry, onClose }: { entry: Entry; onClose: () => v
         )}
       </section>
       <Field label="Verifier key from the operator" hint="The output of pyth-on audit key. The browser keeps it.">
-        {(p) => <input {...p} value={pinned} spellcheck={false} autocomplete="off" onChange={(e) => pin(e.currentTarget.value.trim())} />}
+        {(p) => <EnteredText {...p} value={pinned} spellcheck={false} autocomplete="off" onEnter={pin} />}
       </Field>
       <div class="actions">
         {proof.data && <Copy text={() => JSON.stringify(proof.data, null, 2)} label="Copy the proof" />}

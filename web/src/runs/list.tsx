@@ -3,6 +3,7 @@ import type { Run, ServerInfo } from "../api/types";
 import { Status, statusNames } from "../output/outcome";
 import { go, replace, type Route } from "../router";
 import { languageName } from "../run/page";
+import { EnteredText } from "../ui/entered";
 import { bytes, duration } from "../ui/format";
 import { useList } from "../ui/list";
 import { Empty, Field, Loading, Problem } from "../ui/parts";
@@ -49,7 +50,7 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
         {select("status", "Result", statuses)}
         {select("language", "Language", [["", "All"], ...info.languages.map((l) => [l.name, languageName(l.name)])])}
         {select("age", "Started", ages.map(([v, t]) => [v, t]))}
-        <Field label="Label">{(p) => <input {...p} value={label} onChange={(e) => set("label", e.currentTarget.value.trim())} />}</Field>
+        <Field label="Label">{(p) => <EnteredText {...p} value={label} onEnter={(v) => set("label", v)} />}</Field>
       </div>
       <Problem error={list.error} retry={list.reload} />
       {!list.items && list.loading && <Loading />}
