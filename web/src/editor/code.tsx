@@ -16,6 +16,8 @@ interface Props {
 export function Code(props: Props) {
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<Editor | undefined>(undefined);
+  // reported are the texts of the editor that have not come back as props yet.
+  const reported = useRef<string[]>([]);
   const latest = useRef(props);
   latest.current = props;
   const [loaded, setLoaded] = useState(false);
@@ -29,7 +31,11 @@ export function Code(props: Props) {
         const root = host.current.shadowRoot ?? host.current.attachShadow({ mode: "open" });
         editor.current = create({
           parent: root, text: p.text, language: p.language, label: p.label, lineNumbers: p.lineNumbers ?? true,
-          onChange: (text) => latest.current.onChange(text), onRun: (mode) => latest.current.onRun(mode),
+          onChange: (text) => {
+            reported.current.push(text);
+            latest.current.onChange(text);
+          },
+          onRun: (mode) => latest.current.onRun(mode),
         });
         setLoaded(true);
         if (p.focus) editor.current.focus();
@@ -41,7 +47,12 @@ export function Code(props: Props) {
       editor.current?.destroy();
     };
   }, []);
-  useEffect(() => editor.current?.setText(props.text), [props.text]);
+  useEffect(() => {
+    // A text that comes from the editor is older than the editor if the user types fast.
+    const at = reported.current.indexOf(props.text);
+    reported.current = at < 0 ? [] : reported.current.slice(at + 1);
+    if (at < 0) editor.current?.setText(props.text);
+  }, [props.text]);
   useEffect(() => editor.current?.setLanguage(props.language), [props.language]);
   return (
     <div class="code">

@@ -19,6 +19,7 @@ export interface EditorOptions {
 }
 
 export interface Editor {
+  // setText replaces the text, and does not call onChange.
   setText: (text: string) => void;
   setLanguage: (language: string) => void;
   focus: () => void;
@@ -90,6 +91,7 @@ const replaceSelection = EditorView.domEventHandlers({
 export function create(o: EditorOptions): Editor {
   const language = new Compartment();
   const appearance = new Compartment();
+  let isSetting = false;
   const view = new EditorView({
     parent: o.parent,
     root: o.parent,
@@ -111,7 +113,7 @@ export function create(o: EditorOptions): Editor {
         language.of([]),
         appearance.of(look(isDark())),
         EditorView.contentAttributes.of({ "aria-label": o.label, "aria-description": "Press Escape and then Tab to leave the editor.", spellcheck: "false" }),
-        EditorView.updateListener.of((u) => u.docChanged && o.onChange(u.state.doc.toString())),
+        EditorView.updateListener.of((u) => u.docChanged && !isSetting && o.onChange(u.state.doc.toString())),
       ],
     }),
   });
@@ -128,7 +130,10 @@ export function create(o: EditorOptions): Editor {
   addEventListener("pyth-on-theme", restyle);
   return {
     setText: (text) => {
-      if (text !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
+      if (text === view.state.doc.toString()) return;
+      isSetting = true;
+      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
+      isSetting = false;
     },
     setLanguage,
     focus: () => view.focus(),
