@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Login } from "../api/types";
 import { replace, type Route } from "../router";
-import { EnteredText } from "../ui/entered";
+import { useEntered } from "../ui/entered";
 import { useList } from "../ui/list";
 import { useAction } from "../ui/load";
 import { Badge, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
@@ -39,10 +39,11 @@ function List({ route, login }: Omit<Props, "id">) {
   const [creates, setCreates] = useState(false);
   const [made, setMade] = useState<{ email: string; reset: ResetLink }>();
   const search = (value: string) => replace(value ? `#/users?q=${encodeURIComponent(value)}` : "#/users");
+  const searched = useEntered(q, search);
   return (
     <div class="page">
       <header><h1>Users</h1><button type="button" class="primary" onClick={() => setCreates(true)}>Create a user</button></header>
-      <div class="filters"><Field label="Search">{(p) => <EnteredText {...p} placeholder="part of the e-mail address" value={q} onEnter={search} />}</Field></div>
+      <div class="filters"><Field label="Search">{(p) => <input {...p} type="search" placeholder="part of the e-mail address" {...searched} />}</Field></div>
       <Problem error={list.error} retry={list.reload} />
       {!list.items && list.loading && <Loading />}
       {list.items?.length === 0 && <Empty title="No user matches"><button type="button" onClick={() => search("")}>Show all users</button></Empty>}

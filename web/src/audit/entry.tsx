@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { get } from "../api/client";
-import { EnteredText } from "../ui/entered";
+import { useEntered } from "../ui/entered";
 import { dateTime } from "../ui/format";
 import { useLoad } from "../ui/load";
 import { Badge, Copy, Dialog, Field, Loading, Problem } from "../ui/parts";
@@ -23,6 +23,7 @@ export function EntryDialog({ entry, onClose }: { entry: Entry; onClose: () => v
     if (value) localStorage.setItem(pinnedKey, value);
     else localStorage.removeItem(pinnedKey);
   };
+  const entered = useEntered(pinned, pin);
   const facts: [string, string | undefined][] = [
     ["Time", dateTime(entry.timestamp)], ["Resource", entry.resource], ["Outcome", entry.outcome], ["Position", String(entry.sequence)], ["Credential", entry.actor.keyPrefix ?? entry.actor.credential],
     ["Address", entry.ip], ["Program of the caller", entry.userAgent], ["Request", entry.requestId],
@@ -46,7 +47,7 @@ export function EntryDialog({ entry, onClose }: { entry: Entry; onClose: () => v
         )}
       </section>
       <Field label="Verifier key from the operator" hint="The output of pyth-on audit key. The browser keeps it.">
-        {(p) => <EnteredText {...p} value={pinned} spellcheck={false} autocomplete="off" onEnter={pin} />}
+        {(p) => <input {...p} spellcheck={false} autocomplete="off" {...entered} />}
       </Field>
       <div class="actions">
         {proof.data && <Copy text={() => JSON.stringify(proof.data, null, 2)} label="Copy the proof" />}

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { get } from "../api/client";
 import { replace, type Route } from "../router";
-import { EnteredText } from "../ui/entered";
+import { useEntered } from "../ui/entered";
 import { useList } from "../ui/list";
 import { useAction } from "../ui/load";
 import { Badge, Empty, Field, Loading, Problem, save } from "../ui/parts";
@@ -35,6 +35,7 @@ export function AuditPage({ route }: { route: Route }) {
     const q = new URLSearchParams(Object.entries({ ...filter, [name]: value }).filter(([, v]) => v));
     replace(q.size ? `#/audit?${q}` : "#/audit");
   };
+  const labelled = useEntered(label, (value) => set("label", value));
   const saveCheckpoint = async () => {
     const { checkpoint } = await get<{ checkpoint: string }>("/api/v1/audit/checkpoint");
     save(`checkpoint-${checkpoint.split("\n")[1]}.txt`, new Blob([checkpoint], { type: "text/plain" }));
@@ -52,7 +53,7 @@ export function AuditPage({ route }: { route: Route }) {
         <Field label="Action">{(p) => <select {...p} value={action} onChange={(e) => set("action", e.currentTarget.value)}><option value="">All</option>{actions.map((a) => <option key={a}>{a}</option>)}</select>}</Field>
         <Field label="Outcome">{(p) => <select {...p} value={outcome} onChange={(e) => set("outcome", e.currentTarget.value)}>{outcomes.map(([v, t]) => <option key={v} value={v}>{t}</option>)}</select>}</Field>
         <Field label="Time">{(p) => <select {...p} value={filter.age} onChange={(e) => set("age", e.currentTarget.value)}>{ages.map(([v, t]) => <option key={v} value={v}>{t}</option>)}</select>}</Field>
-        <Field label="Label of a run">{(p) => <EnteredText {...p} value={label} onEnter={(v) => set("label", v)} />}</Field>
+        <Field label="Label of a run">{(p) => <input {...p} {...labelled} />}</Field>
       </div>
       <Problem error={list.error} retry={list.reload} />
       {!list.items && list.loading && <Loading />}

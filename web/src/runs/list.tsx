@@ -3,7 +3,7 @@ import type { Run, ServerInfo } from "../api/types";
 import { Status, statusNames } from "../output/outcome";
 import { go, replace, type Route } from "../router";
 import { languageName } from "../run/page";
-import { EnteredText } from "../ui/entered";
+import { useEntered } from "../ui/entered";
 import { bytes, duration } from "../ui/format";
 import { useList } from "../ui/list";
 import { Empty, Field, Loading, Problem } from "../ui/parts";
@@ -31,6 +31,7 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
     const q = new URLSearchParams(Object.entries({ ...filter, [name]: value }).filter(([, v]) => v));
     replace(q.size ? `#/runs?${q}` : "#/runs");
   };
+  const labelled = useEntered(label, (value) => set("label", value));
   const select = (name: (typeof names)[number], text: string, options: string[][]) => (
     <Field label={text}>
       {(p) => <select {...p} value={filter[name]} onChange={(e) => set(name, e.currentTarget.value)}>{options.map(([v, t]) => <option key={v} value={v}>{t}</option>)}</select>}
@@ -50,7 +51,7 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
         {select("status", "Result", statuses)}
         {select("language", "Language", [["", "All"], ...info.languages.map((l) => [l.name, languageName(l.name)])])}
         {select("age", "Started", ages.map(([v, t]) => [v, t]))}
-        <Field label="Label">{(p) => <EnteredText {...p} value={label} onEnter={(v) => set("label", v)} />}</Field>
+        <Field label="Label">{(p) => <input {...p} {...labelled} />}</Field>
       </div>
       <Problem error={list.error} retry={list.reload} />
       {!list.items && list.loading && <Loading />}
