@@ -119,6 +119,16 @@ type SessionTurns interface {
 	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }
 
+// SessionStreams opens streams to the agents in the sandboxes of users' sessions. It is
+// safe for concurrent use.
+type SessionStreams interface {
+	// Stream opens a stream as SessionHost.SessionStream does. It does not wait for a
+	// turn. The session counts as used when a stream is opened, and when bytes pass
+	// through it. Stream fails with CodeNotFound if the session does not exist or belongs
+	// to another user.
+	Stream(ctx context.Context, user UserID, id SessionID) (io.ReadWriteCloser, error)
+}
+
 // SessionHost holds the sandboxes of sessions. It may run in another process or on
 // another machine. If a Job names a session, Start runs the Job in this session. Start
 // fails with CodeNotFound if the session no longer exists. The caller must ensure that
@@ -137,4 +147,12 @@ type SessionHost interface {
 	WriteSessionFile(ctx context.Context, id SessionID, path string, content io.Reader) (created bool, err error)
 	ReadSessionFile(ctx context.Context, id SessionID, path string, to func(size int64, content io.Reader) error) error
 	DeleteSessionFile(ctx context.Context, id SessionID, path string) error
+	// SessionStream opens a stream to the agent in the sandbox of the session. The
+	// context limits only the opening. Streams are independent of each other, of jobs
+	// and of file operations: any number of them may be used at the same time. The method
+	// Close of a stream ends blocked calls of Read and Write. A stream ends when its
+	// session ends. The caller must treat all bytes from a stream as hostile.
+	// SessionStream fails with CodeNotFound if the session does not exist, and with
+	// CodeTooManyExecutions if the session has too many open streams.
+	SessionStream(ctx context.Context, id SessionID) (io.ReadWriteCloser, error)
 }

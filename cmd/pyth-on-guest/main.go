@@ -21,9 +21,9 @@ func main() {
 func run() error {
 	// This executable has two roles. If it decrypts a program, its only socket is
 	// standard input. Otherwise it is the first process of the sandbox (the agent), and
-	// its sockets are the file descriptors 3 and 4.
+	// its sockets are the file descriptors 3 to 5.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}
-	return agent.Run(os.NewFile(3, "control"), 4)
+	return agent.Run(os.NewFile(3, "control"), 4, 5)
 }

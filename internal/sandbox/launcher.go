@@ -238,7 +238,7 @@ func connect(name string) (ours, theirs *os.File, err error) {
 
 // The method "start" starts gVisor in a new cgroup and connects the sandbox's sockets.
 func (s *Sandbox) start(bundle bundle) error {
-	var theirs [2]*os.File
+	var theirs [3]*os.File
 	var err error
 	if s.socket, theirs[0], err = connect("control"); err != nil {
 		return err
@@ -248,6 +248,10 @@ func (s *Sandbox) start(bundle bundle) error {
 		return errors.Join(err, s.socket.Close())
 	}
 	defer theirs[1].Close()
+	if s.streams.socket, theirs[2], err = connect("streams"); err != nil {
+		return errors.Join(err, s.socket.Close(), s.tunnel.close())
+	}
+	defer theirs[2].Close()
 	s.conn = protocol.NewConn(s.socket)
 	files, err := s.launcher.open(bundle)
 	defer func() {

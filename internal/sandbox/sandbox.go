@@ -42,6 +42,7 @@ type Sandbox struct {
 	exited   chan struct{}
 	socket   *os.File
 	tunnel   tunnel
+	streams  streams
 	conn     *protocol.Conn
 	group    cgroup.Group
 	meter    *meter
@@ -209,7 +210,9 @@ func (s *Sandbox) Close() error {
 	return s.closed
 }
 
-func (s *Sandbox) closeSockets() error { return errors.Join(s.socket.Close(), s.tunnel.close()) }
+func (s *Sandbox) closeSockets() error {
+	return errors.Join(s.socket.Close(), s.tunnel.close(), s.streams.close())
+}
 
 func (s *Sandbox) removeGroup() error {
 	if s.group == nil {

@@ -18,11 +18,13 @@ const fileTimeout = 30 * time.Second
 // belong to this session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	s.disk = spec.Limits.DiskBytes
-	if spec.Limits.DiskBytes == protocol.DefaultDiskBytes && spec.Language.Runtime() == s.language.Runtime() {
-		return nil
+	if spec.Limits.DiskBytes != protocol.DefaultDiskBytes || spec.Language.Runtime() != s.language.Runtime() {
+		s.language = spec.Language
+		if s.broken = s.prepare(ctx, spec.Limits.DiskBytes); s.broken != nil {
+			return s.broken
+		}
 	}
-	s.language = spec.Language
-	s.broken = s.prepare(ctx, spec.Limits.DiskBytes)
+	s.broken = s.serveStreams(spec)
 	return s.broken
 }
 

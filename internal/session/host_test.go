@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -264,4 +265,16 @@ func (s *scene) expectThere(x *pyth.Session, executions int, running bool) *pyth
 		s.Errorf("the session had %d runs, running %v; want %d, %v", got.Executions, got.Running, executions, running)
 	}
 	return got
+}
+
+// SessionStream opens a stream that sends back all bytes.
+func (h *host) SessionStream(context.Context, pyth.SessionID) (io.ReadWriteCloser, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.openFails != nil {
+		return nil, h.openFails
+	}
+	ours, theirs := net.Pipe()
+	go func() { _, _ = io.Copy(ours, ours) }()
+	return theirs, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type host struct {
 	sessions map[pyth.SessionID]map[string][]byte
 	reserved map[pyth.ReservationID]bool
 	canceled int
+	streams  int // The open streams.
 	refuse   error
 	running  int
 }
@@ -224,3 +226,30 @@ func (r *recorder) Output(_ pyth.Stream, b []byte) error {
 func (r *recorder) Result(x pyth.Result) error { r.results = append(r.results, x); return r.err() }
 
 func (r *recorder) File(f pyth.File) error { r.files = append(r.files, f); return r.err() }
+
+// SessionStream opens a stream that sends back all bytes. After the byte 'q', the
+// stream ends.
+func (h *host) SessionStream(_ context.Context, id pyth.SessionID) (io.ReadWriteCloser, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.sessions[id]; !ok {
+		return nil, pyth.Errorf(pyth.CodeNotFound, "no session")
+	}
+	ours, theirs := net.Pipe()
+	h.streams++
+	go func() {
+		defer h.change(func() { h.streams-- })
+		defer ours.Close()
+		buffer := make([]byte, 1000)
+		for {
+			n, err := ours.Read(buffer)
+			if err != nil {
+				return
+			}
+			if _, err := ours.Write(buffer[:n]); err != nil || bytes.ContainsRune(buffer[:n], 'q') {
+				return
+			}
+		}
+	}()
+	return theirs, nil
+}

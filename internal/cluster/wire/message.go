@@ -13,7 +13,7 @@ import (
 type Kind byte
 
 // Kinds of messages. Each call begins with a message from a server. The kind of this
-// first message is in the range from KindRun to KindReserve.
+// first message is in the range from KindRun to KindReserve, or KindStream.
 const (
 	// KindRun carries a job. The worker answers with KindAccepted, and the server then
 	// sends KindRelease. The worker sends events and, at the end, KindOutcome.
@@ -29,7 +29,7 @@ const (
 	KindReserve
 
 	// KindAccepted says that a sandbox has received the job. The program has not
-	// started yet.
+	// started yet. As an answer to KindStream, it says that the stream is open.
 	KindAccepted
 	// KindRelease starts the program. The message contains the secrets.
 	KindRelease
@@ -58,8 +58,13 @@ const (
 	KindNeedLayer
 	KindLayer
 	KindNeedImage
+	// KindStream opens a stream to the agent in the sandbox of a session. The worker
+	// answers with KindAccepted. Then both sides send KindContent messages. At the end of
+	// the stream, the worker sends KindEnd. The server ends the stream by ending the
+	// call.
+	KindStream
 
-	lastKind = KindNeedImage
+	lastKind = KindStream
 )
 
 // Size limits of messages, in bytes. A KindRun message contains at most the code, the

@@ -3,7 +3,7 @@ package wire
 import pyth "github.com/pyth-on/pyth-on"
 
 // SessionFile is the JSON part of a KindWrite, KindRead or KindDelete message. The
-// messages KindCloseSession and KindFiles use the same type without a path.
+// messages KindCloseSession, KindFiles and KindStream use the same type without a path.
 type SessionFile struct {
 	Session pyth.SessionID
 	Path    string

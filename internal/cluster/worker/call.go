@@ -40,6 +40,8 @@ func (c *call) handle(m *wire.Message) error {
 		return c.openSession(m)
 	case wire.KindCloseSession, wire.KindFiles, wire.KindWrite, wire.KindRead, wire.KindDelete:
 		return c.useSession(m)
+	case wire.KindStream:
+		return c.stream(m)
 	case wire.KindReserve:
 		return c.reserve(m)
 	default:

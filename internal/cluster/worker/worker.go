@@ -28,8 +28,8 @@ import (
 const orphanTimeout = time.Minute
 
 // spareCalls is the number of calls that the worker accepts in addition to the calls
-// for runs and sessions. They are used for operations on files.
-const spareCalls = 64
+// for runs and sessions. They are used for operations on files and for streams.
+const spareCalls = 512
 
 // maxReceiving is the maximum number of jobs that the worker receives at the same time.
 // minJobBytes is the minimum value of Config.JobBytes.

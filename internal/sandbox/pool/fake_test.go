@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -152,6 +153,15 @@ func (f *fake) ReadFile(_ context.Context, _ string, consume func(int64, io.Read
 // DeleteFile always fails with CodeNotFound.
 func (f *fake) DeleteFile(context.Context, string) error {
 	return pyth.Errorf(pyth.CodeNotFound, "The file does not exist in the session.")
+}
+
+// Stream returns a stream that has already ended.
+func (f *fake) Stream(context.Context) (io.ReadWriteCloser, error) {
+	if f.session == "" {
+		f.machine.set(func() { f.machine.fault("a stream is opened without a session") })
+	}
+	ours, theirs := net.Pipe()
+	return theirs, ours.Close()
 }
 
 // Key takes as long as the recycling of a sandbox.

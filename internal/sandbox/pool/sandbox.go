@@ -30,6 +30,9 @@ type SessionRunner interface {
 	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
 	ReadFile(ctx context.Context, path string, consume func(size int64, content io.Reader) error) error
 	DeleteFile(ctx context.Context, path string) error
+	// Stream opens a stream to the agent. Unlike all other methods, it may be called
+	// while the sandbox is in use.
+	Stream(ctx context.Context) (io.ReadWriteCloser, error)
 }
 
 // Keyer generates keys for sealed passwords.

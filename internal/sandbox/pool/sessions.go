@@ -122,6 +122,19 @@ func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
+// SessionStream opens a stream to the agent in the sandbox of a session, also while a
+// job or another operation uses the session.
+func (p *Pool) SessionStream(ctx context.Context, id pyth.SessionID) (io.ReadWriteCloser, error) {
+	p.mu.Lock()
+	e := p.leases.sessions[id]
+	closed := p.closed
+	p.mu.Unlock()
+	if closed || e == nil {
+		return nil, gone()
+	}
+	return e.sandbox.Stream(ctx)
+}
+
 // withSession calls the function "use" with the sandbox of a session. It fails if a
 // job or another operation uses the session. The operation does not count as a
 // running job.

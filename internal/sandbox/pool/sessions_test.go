@@ -147,6 +147,27 @@ func TestSession(t *testing.T) {
 		s.run(within(job("ann", 0)))
 	})
 
+	on(t, "has streams while its job runs", nil, func(s *scene) {
+		open := func(want pyth.Code) {
+			t.Helper()
+			stream, err := s.SessionStream(s.Context(), "a")
+			if pyth.ErrorCode(err) != want {
+				t.Errorf("got %v", err)
+			}
+			if err == nil {
+				_ = stream.Close()
+			}
+		}
+		open(pyth.CodeNotFound)
+		s.open("ann", "a")
+		open("")
+		c := s.begin(within(job("ann", time.Hour)))
+		open("")
+		s.CloseSession("a")
+		open(pyth.CodeNotFound)
+		s.expect(c, pyth.StatusKilled)
+	})
+
 	on(t, "is unchanged if its job is canceled at its turn", nil, func(s *scene) {
 		s.warm()
 		s.open("ann", "a")

@@ -41,8 +41,9 @@ const (
 
 // Run serves jobs one after another over the control socket. The host ends the
 // sandbox by closing this socket; then Run returns. networkFD is the descriptor
-// of the egress socket.
-func Run(control *os.File, networkFD int) error {
+// of the egress socket, and streamsFD is the descriptor of the socket for the streams of a
+// session.
+func Run(control *os.File, networkFD, streamsFD int) error {
 	runtime.LockOSThread()
 	// resume moves this thread between mount namespaces. The kernel permits this only if
 	// the thread does not share its working directory with other threads.
@@ -57,6 +58,7 @@ func Run(control *os.File, networkFD int) error {
 	if err != nil {
 		return err
 	}
+	host := newStreams(streamsFD)
 	conn := protocol.NewConn(control)
 	if err := removeDevices(); err != nil {
 		return err
@@ -65,7 +67,7 @@ func Run(control *os.File, networkFD int) error {
 	seen, buffer := imports{}, make([]byte, 64<<10)
 	for {
 		var err error
-		switch last, err = next(conn, int(control.Fd()), egress, last, seen, buffer); {
+		switch last, err = next(conn, int(control.Fd()), egress, host, last, seen, buffer); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -77,7 +79,7 @@ func Run(control *os.File, networkFD int) error {
 // The function "next" prepares an interpreter and serves the next job or session. The
 // parameter "last" is the interpreter of the previous job, or nil. The result is the
 // interpreter that has served the job, or nil after a session.
-func next(conn *protocol.Conn, control int, egress *network, last *program, seen imports, buffer []byte) (*program, error) {
+func next(conn *protocol.Conn, control int, egress *network, host *streams, last *program, seen imports, buffer []byte) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
 		return nil, err
@@ -92,7 +94,7 @@ func next(conn *protocol.Conn, control int, egress *network, last *program, seen
 	if err := greet(conn, p == last, why); err != nil {
 		return nil, err
 	}
-	return serve(conn, control, p, egress, seen, buffer)
+	return serve(conn, control, p, egress, host, seen, buffer)
 }
 
 // greet tells the host that an interpreter is ready. restored is true if the kernel
@@ -121,9 +123,9 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 // serve receives one job and runs it in the interpreter. If it is a job of a session,
 // the function runs all jobs of the session. It returns the interpreter, or nil after a
 // session.
-func serve(conn *protocol.Conn, control int, p *program, egress *network, seen imports, buffer []byte) (*program, error) {
+func serve(conn *protocol.Conn, control int, p *program, egress *network, host *streams, seen imports, buffer []byte) (*program, error) {
 	for {
-		j, next, err := receiveJob(conn, control, p)
+		j, next, err := receiveJob(conn, control, p, host)
 		if err != nil {
 			return nil, err
 		}
@@ -245,7 +247,7 @@ func (p *program) prepareFor(j *protocol.Job) *protocol.Prepare {
 // receiveJob receives a job with its files, and returns the interpreter for it.
 // If the interpreter p has the wrong language or disk size, receiveJob replaces
 // it.
-func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, error) {
+func receiveJob(conn *protocol.Conn, control int, p *program, host *streams) (*job, *program, error) {
 	j := new(job)
 	for {
 		kind, payload, err := conn.Receive()
@@ -307,6 +309,8 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			if err == nil {
 				err = greet(conn, false, 0)
 			}
+		case protocol.KindServe:
+			err = host.serve(payload)
 		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
 			err = p.files(conn, control, kind, string(payload))
 		default:

@@ -32,6 +32,7 @@ const (
 	KindData   Kind = 'd' // bytes: a part of a file, in both directions
 	KindEnd    Kind = 'E' // empty: the file is complete
 	KindAbort  Kind = 'A' // empty: the rest of the file does not follow
+	KindServe  Kind = 'w' // a session begins: serve its streams
 	// The next kinds are for encrypted programs.
 	KindEncrypted Kind = 'Z'
 	KindCipher    Kind = 'B' // bytes: the ciphertext

@@ -80,6 +80,19 @@ func (m *Job) visit(f *fields) {
 	f.bool(&m.Session)
 }
 
+// Serve describes a session. It tells the guest to serve streams (StreamsConfig).
+type Serve struct {
+	// Processes is the process limit of the session.
+	Processes int
+	// Env contains the environment of the session's processes as NAME=VALUE.
+	Env []string
+}
+
+func (m *Serve) visit(f *fields) {
+	number(f, &m.Processes)
+	f.list(&m.Env)
+}
+
 // File is an input or output file of a run.
 type File struct {
 	Path    string

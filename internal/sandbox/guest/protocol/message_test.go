@@ -25,6 +25,7 @@ func messages() []protocol.Message {
 			Language: "python", Program: "main.py", Args: []string{"a", ""}, Env: []string{"A=1", "B=\x00\xff"}, OutputFiles: []string{"*"},
 			TimeoutMs: 1, MemoryBytes: 2, DiskBytes: 3, Processes: 4, MaxFiles: 5, MaxBytes: 6, Results: true, Network: true, Session: true,
 		},
+		&protocol.Serve{Processes: 1, Env: []string{"A=1"}},
 		&protocol.File{Path: "dir/ü", Content: []byte("content\x00")},
 		&protocol.Encrypted{
 			Language: "python", Name: "n", Salt: []byte("salt"), Time: math.MaxUint32, MemoryKiB: 2, Parallelism: 255, Nonce: []byte("nonce"), Sandbox: "s",

@@ -16,8 +16,8 @@
 //
 // All frames are decoded by Reader and encoded by AppendFrames. The hooks implement
 // the same codec in python/protocol.py and javascript/protocol.cjs. Three streams do
-// not use this codec:
-//   - yamux multiplexes the network connections.
+// not use this codec directly:
+//   - yamux multiplexes the network connections, and the streams of a session.
 //   - The standard streams of programs carry plain bytes.
 //   - Node exchanges JSON with the TypeScript compiler, which is a child process of
 //     Node.
@@ -34,6 +34,15 @@
 // Code. If the host has requested a public key with Key, it sends Sealed instead of
 // Password. The agent forwards these frames to a decrypting process, over another
 // socket.
+//
+// # Streams
+//
+// In a session, the host can open any number of streams to the agent over a third
+// socket, also while a program runs. The host first sends Serve over the control socket.
+// Each stream is one operation: the host sends a frame with the request, and both sides
+// then send frames until the agent closes the stream. The agent answers an unknown
+// request with a Done whose Failure is ENOSYS. If the host closes a stream, the agent
+// ends the operation.
 //
 // # Agent and hooks
 //
@@ -64,7 +73,7 @@ const (
 )
 
 // Version is increased with every incompatible change of the protocol.
-const Version = 9
+const Version = 10
 
 // MaxPayload is the maximum size of a frame's payload in bytes. A payload can hold the
 // largest file of a job, together with the path of the file.

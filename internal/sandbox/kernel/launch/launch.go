@@ -16,6 +16,7 @@ const Name = "runsc-sandbox"
 const (
 	Control = iota + 3
 	Network
+	Streams
 	Executable
 	Spec
 	Images
@@ -34,7 +35,7 @@ func Arguments(bundle, id string, images int) []string {
 		"--spec-fd=" + strconv.Itoa(Spec),
 		"--io-fds=" + strings.Join(descriptors, ","),
 		"--gofer-mount-confs=" + strings.Join(kinds, ","),
-		"--pass-fd=" + pass(Control) + "," + pass(Network),
+		"--pass-fd=" + pass(Control) + "," + pass(Network) + "," + pass(Streams),
 		// With these options, the process first makes its root directory empty, and then
 		// drops all its capabilities. The process dies when the server dies.
 		"--setup-root", "--apply-caps", "--attached",

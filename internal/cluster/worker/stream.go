@@ -1,0 +1,71 @@
+package worker
+
+import (
+	"context"
+	"io"
+
+	"github.com/pyth-on/pyth-on/internal/cluster/wire"
+)
+
+// streamBuffer is the maximum size in bytes of the messages that carry a stream to the
+// server.
+const streamBuffer = 32 << 10
+
+// stream relays a stream between the server and the agent in the sandbox of a session.
+// It ends when the agent closes the stream, or when the server ends the call. The worker
+// does not interpret the bytes. Each direction waits until the receiver has used earlier
+// bytes.
+func (c *call) stream(m *wire.Message) error {
+	var f wire.SessionFile
+	if err := m.Into(&f); err != nil {
+		return err
+	}
+	w := c.worker
+	w.mu.Lock()
+	known := w.sessions[f.Session] != nil
+	w.mu.Unlock()
+	if !known {
+		return gone()
+	}
+	s, err := w.config.Host.SessionStream(c.ctx, f.Session)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := c.send(wire.KindAccepted, nil); err != nil {
+		return err
+	}
+	go func() {
+		// When the server ends the call, close the stream, so that the copying below
+		// ends.
+		defer s.Close()
+		c.copyToStream(s)
+	}()
+	buffer := make([]byte, streamBuffer)
+	for {
+		n, err := s.Read(buffer)
+		if n > 0 && c.send(wire.KindContent, nil, buffer[:n]) != nil {
+			return nil // The server has ended the call.
+		}
+		if err != nil {
+			return c.send(wire.KindEnd, nil)
+		}
+	}
+}
+
+// copyToStream writes the server's messages to the stream until the call ends.
+func (c *call) copyToStream(s io.Writer) {
+	for {
+		b, err := c.link.Receive(context.WithoutCancel(c.ctx), wire.MaxSmallMessage)
+		if err != nil {
+			return
+		}
+		m, err := wire.Decode(b)
+		if err != nil || m.Kind != wire.KindContent || len(m.Blobs) != 1 {
+			return
+		}
+		if _, err := s.Write(m.Blobs[0]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package session
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Stream opens a stream to the agent in the sandbox of the session. It does not wait for
+// a turn, so streams and runs are used at the same time.
+func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionID) (io.ReadWriteCloser, error) {
+	s.mu.Lock()
+	x, err := s.findLocked(user, id)
+	if err == nil {
+		s.useLocked(x)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	inner, err := s.config.Host.SessionStream(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{ReadWriteCloser: inner, service: s, session: x}, nil
+}
+
+// useLocked restarts the idle time-out of the session.
+func (s *Service) useLocked(x *session) {
+	if x.ended || x.current != nil {
+		return // During a turn, there is no idle time-out.
+	}
+	x.idle.Stop()
+	x.uses++
+	s.startIdleLocked(x)
+}
+
+// useInterval is the minimum time between two restarts of the idle time-out by the bytes
+// of one stream. It is shorter than the shortest idle time-out.
+const useInterval = minIdle / 4
+
+// stream is an open stream. The session counts as used when bytes pass through it.
+type stream struct {
+	io.ReadWriteCloser
+	service *Service
+	session *session
+	// The field "used" is the time of the last restart of the idle time-out, as
+	// nanoseconds since the creation of the session.
+	used atomic.Int64
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.ReadWriteCloser.Read(p)
+	s.use(n)
+	return n, err
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	n, err := s.ReadWriteCloser.Write(p)
+	s.use(n)
+	return n, err
+}
+
+func (s *stream) use(bytes int) {
+	now := int64(s.service.config.Clock().Sub(s.session.created))
+	last := s.used.Load()
+	if bytes == 0 || now-last < int64(useInterval) && last > 0 || !s.used.CompareAndSwap(last, now) {
+		return
+	}
+	s.service.mu.Lock()
+	defer s.service.mu.Unlock()
+	s.service.useLocked(s.session)
+}
+
+var _ pyth.SessionStreams = (*Service)(nil)

@@ -1,0 +1,66 @@
+package session_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+func TestStreamCountsAsUse(t *testing.T) {
+	const idle = 10 * time.Minute
+
+	runScene(t, "opening a stream and bytes prolong the session", nil, func(s *scene) {
+		x := s.open()
+		time.Sleep(idle - time.Nanosecond)
+		stream, err := s.Stream(s.Context(), "ada", x.ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		defer stream.Close()
+		time.Sleep(idle - time.Nanosecond)
+		s.expectThere(x, 0, false)
+		if _, err := stream.Write([]byte("a")); err != nil {
+			s.Error(err)
+		}
+		time.Sleep(idle - time.Nanosecond)
+		if _, err := io.ReadFull(stream, make([]byte, 1)); err != nil {
+			s.Error(err)
+		}
+		time.Sleep(idle - time.Nanosecond)
+		s.expectThere(x, 0, false)
+		time.Sleep(time.Nanosecond)
+		s.expectGone(x)
+	})
+
+	runScene(t, "a stream does not wait for a run, and a run continues", nil, func(s *scene) {
+		x := s.open()
+		r := s.begin(x, idle, ok())
+		time.Sleep(time.Second)
+		stream, err := s.Stream(s.Context(), "ada", x.ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		defer stream.Close()
+		if _, err := stream.Write([]byte("a")); err != nil {
+			s.Error(err)
+		}
+		s.expectThere(x, 0, true)
+		s.expect(r, 0, idle)
+		time.Sleep(idle - time.Nanosecond)
+		s.expectThere(x, 1, false)
+		time.Sleep(time.Nanosecond)
+		s.expectGone(x)
+	})
+
+	runScene(t, "only the owner can open a stream", nil, func(s *scene) {
+		x := s.open()
+		if _, err := s.Stream(s.Context(), "bob", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
+			s.Errorf("got %v", err)
+		}
+		if _, err := s.Stream(s.Context(), "ada", "absent"); pyth.ErrorCode(err) != pyth.CodeNotFound {
+			s.Errorf("got %v", err)
+		}
+	})
+}
