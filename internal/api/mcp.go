@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -42,10 +43,7 @@ func (h *Handler) serveMCP() {
 			return
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(message)), int64(len(message))
-		messages := &messageWriter{
-			ResponseWriter: w, control: http.NewResponseController(w), timeout: h.cfg.ResponseTimeout,
-			refuse: func(err error) { h.writeError(w, r, err) },
-		}
+		messages := newMessageWriter(w, h.cfg.ResponseTimeout, func(err error) { h.writeError(w, r, err) })
 		defer everyKeepAlive(messages.comment)()
 		protocol.ServeHTTP(messages, r)
 	})
@@ -106,11 +104,15 @@ func isLoopbackOrigin(origin string) bool {
 // messageWriter writes the response to a message of an MCP client. A second goroutine
 // sends comments, so that proxies do not close the connection during a long run.
 type messageWriter struct {
-	http.ResponseWriter
+	to      http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
 	// The function "refuse" writes an error response.
 	refuse func(error)
+	// header is only for the protocol library, which changes it without a lock. The
+	// goroutine that sends comments must not read it. Otherwise the process could end,
+	// because Go detects concurrent uses of a map.
+	header http.Header
 
 	mu sync.Mutex
 	// status is the status of the response. It is 0 before the header is sent.
@@ -122,7 +124,12 @@ type messageWriter struct {
 	refused bool
 }
 
-func (w *messageWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// newMessageWriter returns a writer to w. Its header begins with the header of w.
+func newMessageWriter(w http.ResponseWriter, timeout time.Duration, refuse func(error)) *messageWriter {
+	return &messageWriter{to: w, control: http.NewResponseController(w), timeout: timeout, refuse: refuse, header: w.Header().Clone()}
+}
+
+func (w *messageWriter) Header() http.Header { return w.header }
 
 func (w *messageWriter) WriteHeader(status int) {
 	w.mu.Lock()
@@ -130,25 +137,37 @@ func (w *messageWriter) WriteHeader(status int) {
 	w.begin(status)
 }
 
-// begin sends the header. The caller must hold the lock.
+// begin sends the header of the protocol library. The caller must hold the lock.
 func (w *messageWriter) begin(status int) {
 	if w.status != 0 {
 		return
 	}
-	w.status = status
-	mediaType, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
-	w.stream = mediaType == eventStream
+	mediaType := w.mediaType()
 	if w.refused = status >= http.StatusBadRequest && mediaType == "text/plain"; w.refused {
+		w.status = status
 		return
 	}
+	maps.Copy(w.to.Header(), w.header)
+	w.sendHeader(status, mediaType == eventStream)
+}
+
+func (w *messageWriter) mediaType() string {
+	mediaType, _, _ := mime.ParseMediaType(w.header.Get("Content-Type"))
+	return mediaType
+}
+
+// sendHeader sends the header. The caller must hold the lock.
+func (w *messageWriter) sendHeader(status int, stream bool) {
+	w.status, w.stream = status, stream
+	header := w.to.Header()
 	// The protocol library replaces this header.
-	w.Header().Set("Cache-Control", "no-store")
-	if w.stream {
+	header.Set("Cache-Control", "no-store")
+	if stream {
 		// Disable buffering in proxies such as nginx, because buffering would delay
 		// events.
-		w.Header().Set("X-Accel-Buffering", "no")
+		header.Set("X-Accel-Buffering", "no")
 	}
-	w.ResponseWriter.WriteHeader(status)
+	w.to.WriteHeader(status)
 }
 
 func (w *messageWriter) Write(p []byte) (int, error) {
@@ -159,6 +178,12 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 		w.refuse(refusal(w.status, strings.TrimSpace(string(p))))
 		return len(p), nil
 	}
+	if w.stream && w.mediaType() != eventStream {
+		// The library sends an error as one JSON document, but a comment has already
+		// begun the stream.
+		_, err := w.send(slices.Concat([]byte("event: message\ndata: "), p, []byte("\n\n")))
+		return len(p), err
+	}
 	return w.send(p)
 }
 
@@ -167,7 +192,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 func (w *messageWriter) send(p []byte) (int, error) {
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.to.Write(p)
 	if err == nil && w.stream {
 		err = w.control.Flush()
 	}
@@ -177,14 +202,15 @@ func (w *messageWriter) send(p []byte) (int, error) {
 // FlushError does nothing, because each write of a stream is already flushed.
 func (*messageWriter) FlushError() error { return nil }
 
-// comment sends a comment if the response is a stream.
+// comment sends a comment. Only calls take so long that a comment is due, and the response
+// to a call is a stream. So the comment can begin the response.
 func (w *messageWriter) comment() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if mediaType, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type")); mediaType != eventStream {
-		return
+	if w.status == 0 {
+		w.to.Header().Set("Content-Type", eventStream)
+		w.sendHeader(http.StatusOK, true)
 	}
-	w.begin(http.StatusOK)
 	if w.stream {
 		// Ignore the error, because the next event will fail with the same error.
 		_, _ = w.send([]byte(keepAliveComment))
