@@ -60,7 +60,7 @@ func (c *mcpCommand) serveRemote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tools := mcp.New(version, func(context.Context) (*client.Client, error) { return server, nil })
+	tools := mcp.New(version, func(context.Context) (*client.Client, error) { return server, nil }, localLogger())
 	return tools.ServeStdio(ctx, os.Stdin, os.Stdout)
 }
 
@@ -77,7 +77,7 @@ func (c *mcpCommand) serveLocal(ctx context.Context) (err error) {
 		starting.Wait()
 		err = errors.Join(err, local.close())
 	}()
-	return mcp.New(version, local.connect).ServeStdio(ctx, os.Stdin, os.Stdout)
+	return mcp.New(version, local.connect, localLogger()).ServeStdio(ctx, os.Stdin, os.Stdout)
 }
 
 // localServer is the server of a local MCP command.

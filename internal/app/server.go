@@ -401,7 +401,7 @@ func (s *Server) apiConfig() api.Config {
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
 		config.SharedLimits = limits
 	}
-	config.MCP = func(handler http.Handler) http.Handler { return mcp.NewHandler(c.API.Version, handler) }
+	config.MCP = func(handler http.Handler) http.Handler { return mcp.NewHandler(c.API.Version, handler, c.Logger) }
 	config.MCPMessageBytes = mcp.MaxMessageBytes
 	config.Features = features(s.model.Model != nil)
 	config.Collectors = slices.Concat(

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 
@@ -46,11 +47,12 @@ type callKey struct {
 
 // NewHandler returns a Handler. The parameter "api" is the handler of the API, which the
 // tools call with the credentials of the client. The caller must authenticate requests
-// before it calls the Handler, and must limit the size of their bodies.
-func NewHandler(version string, api http.Handler) *Handler {
+// before it calls the Handler, and must limit the size of their bodies. The logger receives
+// mistakes of this program.
+func NewHandler(version string, api http.Handler, logger *slog.Logger) *Handler {
 	server := New(version, func(ctx context.Context) (*client.Client, error) {
 		return ctx.Value(clientKey{}).(func() (*client.Client, error))()
-	})
+	}, logger)
 	return &Handler{
 		api: api, running: map[callKey]context.CancelFunc{},
 		protocol: sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return server.sdk }, &sdk.StreamableHTTPOptions{

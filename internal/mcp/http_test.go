@@ -49,7 +49,7 @@ func TestHandlerServesProtocolVersions(t *testing.T) {
 			handler := mcp.NewHandler("1.2.3", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				callers <- r.Header.Get("Authorization") + " " + r.Header.Get("X-Request-Id") + " " + r.RemoteAddr
 				api.ServeHTTP(w, r)
-			}))
+			}), discarded())
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Request-Id", "req_1")
 				handler.ServeHTTP(w, r)
@@ -76,7 +76,7 @@ func TestHandlerCancelsRun(t *testing.T) {
 			t.Parallel()
 			api := newFakeAPI()
 			api.hang = make(chan struct{})
-			s := httptest.NewServer(mcp.NewHandler("1.2.3", api))
+			s := httptest.NewServer(mcp.NewHandler("1.2.3", api, discarded()))
 			t.Cleanup(s.Close)
 			session := connectHTTP(t, s.URL, "pyapi_ada", version)
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -118,7 +118,7 @@ func TestHandlerCancelsOnlyCallsOfSameClient(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI()
 	api.hang = make(chan struct{})
-	s := httptest.NewServer(mcp.NewHandler("1.2.3", api))
+	s := httptest.NewServer(mcp.NewHandler("1.2.3", api, discarded()))
 	t.Cleanup(s.Close)
 	ended := make(chan string, 1)
 	go func() {

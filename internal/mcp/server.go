@@ -3,7 +3,10 @@ package mcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"runtime/debug"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -25,8 +28,9 @@ type Server struct {
 	clients Clients
 }
 
-// New returns a Server. The parameter "version" is the version of this program.
-func New(version string, clients Clients) *Server {
+// New returns a Server. The parameter "version" is the version of this program. The logger
+// receives mistakes of this program.
+func New(version string, clients Clients, logger *slog.Logger) *Server {
 	s := &Server{clients: clients}
 	s.sdk = sdk.NewServer(
 		&sdk.Implementation{Name: "pyth-on", Title: "Pyth-On", Version: version},
@@ -36,11 +40,29 @@ func New(version string, clients Clients) *Server {
 			Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
 		},
 	)
+	s.sdk.AddReceivingMiddleware(recovered(logger))
 	s.addRuns()
 	s.addSessions()
 	s.addFiles()
 	s.addPackages()
 	return s
+}
+
+// recovered returns a middleware that answers a message with an error if its handler panics.
+// The library calls handlers in goroutines of its own. Without the middleware, a panic would
+// end the process with the programs of all users.
+func recovered(logger *slog.Logger) sdk.Middleware {
+	return func(next sdk.MethodHandler) sdk.MethodHandler {
+		return func(ctx context.Context, method string, r sdk.Request) (result sdk.Result, err error) {
+			defer func() {
+				if cause := recover(); cause != nil {
+					logger.ErrorContext(ctx, "panic", "method", method, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+					result, err = nil, errors.New("internal error")
+				}
+			}()
+			return next(ctx, method, r)
+		}
+	}
 }
 
 // instructions tells the model how the tools belong together. Clients add this text to

@@ -1,12 +1,14 @@
 package mcp_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -107,6 +109,9 @@ func (a *fakeAPI) stream(w http.ResponseWriter, r *http.Request) {
 
 var png = []byte("\x89PNG\r\n\x1a\nrest")
 
+// discarded returns a logger that discards the logs of servers.
+func discarded() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // connect returns a client of the tools that call the API.
 func connect(t *testing.T, api http.Handler, options *sdk.ClientOptions) *sdk.ClientSession {
 	t.Helper()
@@ -115,7 +120,7 @@ func connect(t *testing.T, api http.Handler, options *sdk.ClientOptions) *sdk.Cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := mcp.New("1.2.3", func(context.Context) (*client.Client, error) { return c, nil })
+	server := mcp.New("1.2.3", func(context.Context) (*client.Client, error) { return c, nil }, discarded())
 	fromClient, toServer := io.Pipe()
 	fromServer, toClient := io.Pipe()
 	served := make(chan error, 1)
@@ -452,7 +457,7 @@ func TestServeStdioEndsCallsWithContext(t *testing.T) {
 	in, input := io.Pipe()
 	served := make(chan error, 1)
 	go func() {
-		served <- mcp.New("1.2.3", func(context.Context) (*client.Client, error) { return c, nil }).ServeStdio(ctx, in, discard{})
+		served <- mcp.New("1.2.3", func(context.Context) (*client.Client, error) { return c, nil }, discarded()).ServeStdio(ctx, in, discard{})
 	}()
 	for _, message := range []string{
 		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
@@ -483,6 +488,34 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Close() error                { return nil }
+
+// TestPanicsEndOnlyTheirCall checks that the process continues after a panic in a tool. The
+// function that returns the client is nil, so each tool panics.
+func TestPanicsEndOnlyTheirCall(t *testing.T) {
+	t.Parallel()
+	log := new(bytes.Buffer)
+	in, input := io.Pipe()
+	output, out := io.Pipe()
+	served := make(chan error, 1)
+	go func() {
+		served <- mcp.New("1.2.3", nil, slog.New(slog.NewTextHandler(log, nil))).ServeStdio(t.Context(), in, out)
+	}()
+	session, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &sdk.IOTransport{Reader: output, Writer: input}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := session.CallTool(t.Context(), &sdk.CallToolParams{Name: "session_list"}); err == nil || !strings.Contains(err.Error(), "internal error") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := session.ListTools(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	_ = session.Close()
+	<-served
+	if !strings.Contains(log.String(), "level=ERROR msg=panic method=tools/call") {
+		t.Errorf("the log is %q", log)
+	}
+}
 
 func TestCancelEndsRun(t *testing.T) {
 	t.Parallel()
