@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -65,6 +66,26 @@ func NewHandler(version string, api http.Handler, logger *slog.Logger) *Handler 
 	}
 }
 
+// maxBatch is the maximum number of messages in one request. Only versions before
+// 2025-06-18 have batches, and clients do not use them. The rate limit of the API counts
+// requests, so without a maximum, one request could ask for thousands of lists of tools.
+const maxBatch = 20
+
+// isLongBatch reports whether the body is a batch with too many messages.
+func isLongBatch(body []byte) bool {
+	messages := json.NewDecoder(bytes.NewReader(body))
+	if first, err := messages.Token(); err != nil || first != json.Delim('[') {
+		return false
+	}
+	for range maxBatch {
+		// Ignore the error, because the library reports wrong messages.
+		if messages.Decode(new(json.RawMessage)) != nil {
+			return false
+		}
+	}
+	return messages.More()
+}
+
 // clientKey is the key of a function in the context of a request. The function returns
 // the client for the API.
 type clientKey struct{}
@@ -83,6 +104,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, "The body could not be read.", http.StatusBadRequest)
+		return
+	}
+	if isLongBatch(body) {
+		http.Error(w, fmt.Sprintf("A batch can have at most %d messages", maxBatch), http.StatusBadRequest)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))

@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -93,17 +94,29 @@ func TestHandlerCancelsRun(t *testing.T) {
 	}
 }
 
+// postVersion sends a message of a version without a session, and returns the response.
+func postVersion(t *testing.T, url, version, message string) *http.Response {
+	t.Helper()
+	return send(t, url, message, map[string]string{"Authorization": "Bearer pyapi_ada", "Mcp-Protocol-Version": version})
+}
+
 // post sends a message of the version 2025-06-18 in a session, and returns the response.
 func post(t *testing.T, url, key, session, message string) *http.Response {
+	t.Helper()
+	return send(t, url, message, map[string]string{
+		"Authorization": "Bearer " + key, "Mcp-Protocol-Version": "2025-06-18", "Mcp-Session-Id": session,
+	})
+}
+
+func send(t *testing.T, url, message string, headers map[string]string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(message))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{
-		"Authorization": "Bearer " + key, "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-		"Mcp-Protocol-Version": "2025-06-18", "Mcp-Session-Id": session,
-	} {
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	for name, value := range headers {
 		r.Header.Set(name, value)
 	}
 	res, err := http.DefaultClient.Do(r)
@@ -145,6 +158,26 @@ func TestHandlerCancelsOnlyCallsOfSameClient(t *testing.T) {
 		t.Fatal("the client could not cancel its run")
 	}
 	<-ended
+}
+
+func TestHandlerRefusesLongBatches(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(mcp.NewHandler("1.2.3", newFakeAPI(), discarded()))
+	t.Cleanup(s.Close)
+	for size, status := range map[int]int{20: http.StatusOK, 21: http.StatusBadRequest, 3000: http.StatusBadRequest} {
+		calls := make([]string, size)
+		for i := range calls {
+			calls[i] = fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/list"}`, i)
+		}
+		res := postVersion(t, s.URL, "2025-03-26", "["+strings.Join(calls, ",")+"]")
+		b, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != status {
+			t.Errorf("%d messages: status %d, %v, %.200s", size, res.StatusCode, err, b)
+		}
+		if got := strings.Count(string(b), `"run_code"`); status == http.StatusOK && got < size {
+			t.Errorf("%d messages: %d answers", size, got)
+		}
+	}
 }
 
 func TestHandlerTransportReportsAbort(t *testing.T) {
