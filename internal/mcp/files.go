@@ -179,7 +179,7 @@ func (o *fileReadOutput) show(session string, b []byte) *sdk.CallToolResult {
 		if isText(o.MediaType) {
 			o.MediaType = "application/octet-stream"
 		}
-		content = []sdk.Content{resource("pyth-on://sessions/"+session+"/files/"+o.Path, o.MediaType, b)}
+		content = []sdk.Content{resource("sessions", session+"/files/"+o.Path, o.MediaType, b)}
 	}
 	if o.NextOffset > 0 {
 		content = append(content, &sdk.TextContent{Text: fmt.Sprintf("[The file continues; read on with offset %d.]", o.NextOffset)})

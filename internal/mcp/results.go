@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"mime"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -223,14 +225,21 @@ func (p *presentation) addFile(f *client.OutputFile) {
 	p.addResource("files/"+f.Path, mediaType, b)
 }
 
-// addImage adds an image, and returns whether there was room for it.
+// addImage adds an image, and returns whether the result contains it. The bytes decide what
+// the data is. The program chooses the media type, and with a wrong one, the service of the
+// model can refuse the result and all later messages of the conversation.
 func (p *presentation) addImage(mediaType string, b []byte) bool {
 	if len(b) > maxImageBytes || p.bytes+len(b) > maxMediaBytes {
 		p.notes = append(p.notes, fmt.Sprintf("an image of %d bytes is missing: one image can have %d bytes, and all media of a result %d bytes; make it smaller", len(b), maxImageBytes, maxMediaBytes))
 		return false
 	}
+	sniffed := http.DetectContentType(b)
+	if !isImage(sniffed) {
+		p.notes = append(p.notes, "an image is missing: its data is not of the type "+mediaType)
+		return false
+	}
 	p.bytes += len(b)
-	p.media = append(p.media, &sdk.ImageContent{MIMEType: mediaType, Data: b})
+	p.media = append(p.media, &sdk.ImageContent{MIMEType: sniffed, Data: b})
 	return true
 }
 
@@ -250,12 +259,16 @@ func (p *presentation) addResource(name, mediaType string, b []byte) {
 		return
 	}
 	p.bytes += len(b)
-	p.media = append(p.media, resource("pyth-on://executions/"+p.id+"/"+name, mediaType, b))
+	p.media = append(p.media, resource("executions", p.id+"/"+name, mediaType, b))
 }
 
-// resource returns an embedded resource with text or bytes.
-func resource(uri, mediaType string, b []byte) sdk.Content {
-	contents := &sdk.ResourceContents{URI: uri, MIMEType: mediaType}
+// resource returns an embedded resource with text or bytes. Its URI has the given host and
+// path. Clients cannot read the URI, it only identifies the resource. Programs choose the
+// names of files, so special characters in the path are escaped. Clients can refuse a
+// result with an invalid URI.
+func resource(host, path, mediaType string, b []byte) sdk.Content {
+	uri := url.URL{Scheme: "pyth-on", Host: host, Path: "/" + path}
+	contents := &sdk.ResourceContents{URI: uri.String(), MIMEType: mediaType}
 	if isText(mediaType) {
 		contents.Text = string(b)
 	} else {

@@ -288,6 +288,34 @@ func TestRunCodeReturnsMedia(t *testing.T) {
 	}
 }
 
+// TestRunCodeChecksImages checks that a wrong media type or a special file name cannot make
+// a client refuse the result.
+func TestRunCodeChecksImages(t *testing.T) {
+	t.Parallel()
+	api := newFakeAPI()
+	api.end.Results = []client.ResultValue{
+		{"text/plain": "fake", "image/png": base64.StdEncoding.EncodeToString([]byte("no image"))},
+		{"image/jpeg": base64.StdEncoding.EncodeToString(png)},
+	}
+	api.end.Files = []client.OutputFile{
+		{Path: "fake.png", Content: "AAE=", Encoding: client.EncodingBase64, MediaType: "image/png"},
+		{Path: "a b?#\n%zz/javascript:x", Content: "AAE=", Encoding: client.EncodingBase64, MediaType: "application/pdf"},
+	}
+	result := callTool(t, connect(t, api, nil), "run_code", map[string]any{"code": "x"}, nil)
+	if len(result.Content) != 3 {
+		t.Fatalf("%d contents: %q", len(result.Content), textOf(result))
+	}
+	if i, ok := result.Content[1].(*sdk.ImageContent); !ok || i.MIMEType != "image/png" {
+		t.Errorf("the image is %+v", result.Content[1])
+	}
+	if r, ok := result.Content[2].(*sdk.EmbeddedResource); !ok || r.Resource.URI != "pyth-on://executions/exe_1/files/a%20b%3F%23%0A%25zz/javascript:x" {
+		t.Errorf("the resource is %+v", result.Content[2])
+	}
+	if text := textOf(result); !strings.Contains(text, "value:\nfake") || strings.Count(text, "an image is missing: its data is not of the type image/png") != 2 {
+		t.Errorf("the text is %q", text)
+	}
+}
+
 func TestRunCodeShortensOutput(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI()
