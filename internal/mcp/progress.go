@@ -18,6 +18,9 @@ const (
 	quietInterval = 10 * time.Second
 	// progressText is the maximum number of bytes of output in one notification.
 	progressText = 1000
+	// maxProgressToken is the maximum number of bytes of a token. Each notification repeats
+	// the token, so with a long token, a short request would cause much traffic.
+	maxProgressToken = 256
 )
 
 // progress sends the progress of a call to the client. The value of the progress is the
@@ -38,7 +41,7 @@ type progress struct {
 func (c *call) watch(ctx context.Context) (p *progress, stop func()) {
 	p = &progress{session: c.request.Session, start: time.Now()}
 	if c.request.Params != nil {
-		p.token = c.request.Params.GetProgressToken()
+		p.token = progressToken(c.request.Params.GetProgressToken())
 	}
 	if p.token == nil {
 		return p, func() {}
@@ -61,6 +64,20 @@ func (c *call) watch(ctx context.Context) (p *progress, stop func()) {
 		cancel()
 		done.Wait()
 	}
+}
+
+// progressToken returns the token if the protocol allows its type and if it is not too
+// long. Otherwise it returns nil, and the client gets no progress.
+func progressToken(token any) any {
+	switch token := token.(type) {
+	case float64:
+		return token
+	case string:
+		if len(token) <= maxProgressToken {
+			return token
+		}
+	}
+	return nil
 }
 
 // add stores new output for the next notification. If there is much output, only the

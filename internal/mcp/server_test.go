@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -468,6 +469,27 @@ func TestRunCodeSendsProgress(t *testing.T) {
 	}()
 	if r, err := s.CallTool(t.Context(), params); err != nil || r.IsError {
 		t.Error(r, err)
+	}
+}
+
+// TestRunCodeIgnoresWrongProgressTokens checks that a client cannot make the server repeat
+// a long token.
+func TestRunCodeIgnoresWrongProgressTokens(t *testing.T) {
+	t.Parallel()
+	api := newFakeAPI()
+	api.events = []string{"event: stdout\ndata: {\"text\":\"step 1\\n\"}\n\n"}
+	var notified atomic.Int64
+	s := connect(t, api, &sdk.ClientOptions{ProgressNotificationHandler: func(context.Context, *sdk.ProgressNotificationClientRequest) { notified.Add(1) }})
+	for _, token := range []any{strings.Repeat("x", 257), map[string]any{"a": 1}} {
+		api.hang = make(chan struct{})
+		time.AfterFunc(600*time.Millisecond, func() { close(api.hang) })
+		params := &sdk.CallToolParams{Meta: sdk.Meta{"progressToken": token}, Name: "run_code", Arguments: map[string]any{"code": "x"}}
+		if r, err := s.CallTool(t.Context(), params); err != nil || r.IsError {
+			t.Error(r, err)
+		}
+	}
+	if n := notified.Load(); n > 0 {
+		t.Errorf("the client got %d notifications", n)
 	}
 }
 
