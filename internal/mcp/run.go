@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -43,6 +44,11 @@ type runCommandInput struct {
 // maxCommandBytes is the maximum size of a command. The kernel limits one argument of a
 // process to 128 KiB.
 const maxCommandBytes = 100 << 10
+
+// maxReceived is the maximum number of bytes of output that a tool keeps in memory. The
+// server limits the output of a run to less. But the server of another operator must not
+// fill the memory of this machine.
+const maxReceived = 64 << 20
 
 func (s *Server) addRuns() {
 	closed, open := false, true
@@ -153,6 +159,9 @@ func (c *call) execute(ctx context.Context, r *client.ExecuteRequest) (*sdk.Call
 		switch e := event.(type) {
 		case *client.Output:
 			progress.add(e.Text)
+			if stdout.Len()+stderr.Len()+len(e.Text) > maxReceived {
+				return nil, nil, fmt.Errorf("the output of the run is longer than %d bytes; print less", maxReceived)
+			}
 			if e.Stderr {
 				stderr.WriteString(e.Text)
 			} else {

@@ -317,6 +317,18 @@ func TestRunCodeChecksImages(t *testing.T) {
 	}
 }
 
+// TestRunCodeLimitsReceivedOutput checks that a server cannot fill the memory of a client.
+func TestRunCodeLimitsReceivedOutput(t *testing.T) {
+	t.Parallel()
+	api := newFakeAPI()
+	event := "event: stderr\ndata: {\"text\":\"" + strings.Repeat("x", 1<<20) + "\"}\n\n"
+	api.events = slices.Repeat([]string{event}, 65)
+	result := callTool(t, connect(t, api, nil), "run_code", map[string]any{"code": "x"}, nil)
+	if !result.IsError || !strings.Contains(textOf(result), "longer than 67108864 bytes") {
+		t.Errorf("%.200q", textOf(result))
+	}
+}
+
 func TestRunCodeShortensOutput(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI()
