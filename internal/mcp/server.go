@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -16,6 +17,10 @@ import (
 // MaxMessageBytes is the maximum size of a message from a client. A message is copied
 // several times while it is decoded, so the limit is lower than that of the API.
 const MaxMessageBytes = 4 << 20
+
+// lastWrites is the time to send the results of running calls after the context of
+// ServeStdio has ended.
+const lastWrites = 2 * time.Second
 
 // Clients returns the client for the API that a tool call uses. It gets the context of
 // the tool call. The tool shows the error to the language model.
@@ -72,7 +77,7 @@ const instructions = "Runs code in isolated Linux sandboxes without network. Wit
 
 // ServeStdio serves one client. The messages are lines of JSON. ServeStdio returns when
 // the input or the context ends, and then also ends running tool calls. If the context
-// ends first, ServeStdio returns its error.
+// ends first, ServeStdio returns its error, even if the output blocks.
 func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.WriteCloser) error {
 	// The library cancels tool calls at the end of the input, but not at the end of the
 	// context. So end the input with the context. A goroutine copies the input, because
@@ -83,7 +88,21 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.WriteClose
 		_ = writer.CloseWithError(err)
 	}()
 	defer context.AfterFunc(ctx, func() { _ = writer.Close() })()
-	err := s.sdk.Run(context.WithoutCancel(ctx), &sdk.IOTransport{Reader: reader, Writer: out, MaxLineLength: MaxMessageBytes})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.sdk.Run(context.WithoutCancel(ctx), &sdk.IOTransport{Reader: reader, Writer: out, MaxLineLength: MaxMessageBytes})
+	}()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		// Nothing can end a blocked write either. If the client does not read, a signal
+		// must still end the process.
+		select {
+		case err = <-ended:
+		case <-time.After(lastWrites):
+		}
+	}
 	// End the goroutine if it is not blocked.
 	_ = reader.Close()
 	return errors.Join(ctx.Err(), err)

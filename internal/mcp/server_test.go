@@ -505,6 +505,29 @@ func TestRunCodeIgnoresWrongProgressTokens(t *testing.T) {
 	}
 }
 
+// TestServeStdioEndsWithBlockedOutput checks that a signal ends the server of a client that
+// does not read.
+func TestServeStdioEndsWithBlockedOutput(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	in, input := io.Pipe()
+	out := &blocked{began: make(chan struct{}), end: make(chan struct{})}
+	defer close(out.end)
+	served := make(chan error, 1)
+	go func() { served <- mcp.New("1.2.3", nil, discarded()).ServeStdio(ctx, in, out) }()
+	fmt.Fprintln(input, `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	<-out.began
+	cancel()
+	select {
+	case err := <-served:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the server does not end with its context")
+	}
+}
+
 func TestServeStdioEndsCallsWithContext(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI()
@@ -544,6 +567,18 @@ func TestServeStdioEndsCallsWithContext(t *testing.T) {
 	}
 	<-api.canceled
 }
+
+// blocked is an output that accepts nothing. The channel "began" is closed at the first
+// write, which ends with the channel "end".
+type blocked struct{ began, end chan struct{} }
+
+func (b *blocked) Write([]byte) (int, error) {
+	close(b.began)
+	<-b.end
+	return 0, io.ErrClosedPipe
+}
+
+func (*blocked) Close() error { return nil }
 
 // discard is an output that nobody reads.
 type discard struct{}
