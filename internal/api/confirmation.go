@@ -60,10 +60,11 @@ func (h *Handler) registerConfirmations(has bool, feature string) {
 // after the response, so the time of the response does not show whether the account
 // exists.
 func (h *Handler) resendConfirmation(ctx context.Context, in *confirmationInput) (*noOutput, error) {
-	if err := h.allow(ctx, h.live.Load().limits.confirmAccount, accountKey(in.Value.Email)); err != nil {
+	allowed, err := h.allowMail(ctx, h.live.Load().limits.confirmAccount, policyConfirmAccount, in.Value.Email)
+	if err != nil {
 		return nil, err
 	}
-	if h.cfg.SendConfirmation != nil {
+	if allowed && h.cfg.SendConfirmation != nil {
 		h.cfg.SendConfirmation(in.Value.Email)
 	}
 	return nil, nil
@@ -82,11 +83,10 @@ func (h *Handler) sendConfirmation(ctx context.Context, u *pyth.User) {
 	if h.cfg.SendConfirmation == nil || u.EmailUnconfirmedAt.IsZero() {
 		return
 	}
-	if p := h.live.Load().limits.confirmAccount; p != nil && !p.decide(ctx, accountKey(u.Email)).Allowed {
-		h.metrics.rateRefused.WithLabelValues(p.name).Inc()
-		return
+	limits, account := h.live.Load().limits, accountKey(u.Email)
+	if h.take(ctx, limits.confirmAccount, account+ipKey(requestOf(ctx).ip)) && h.take(ctx, limits.mailAddress, policyConfirmAccount+account) {
+		h.cfg.SendConfirmation(u.Email)
 	}
-	h.cfg.SendConfirmation(u.Email)
 }
 
 // requireConfirmed returns an error if the caller must confirm the e-mail address first.

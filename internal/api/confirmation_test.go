@@ -85,7 +85,7 @@ func TestConfirmationIsSentToNewAddresses(t *testing.T) {
 	if res := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)); res.StatusCode != http.StatusNoContent || x.calls[len(x.calls)-1] != "confirm pyconfirm_x" {
 		t.Errorf("got %d, calls %q", res.StatusCode, x.calls)
 	}
-	// The server sends five mails an hour to an address, whoever asks for them.
+	// One client gets five mails an hour to an address.
 	for range 6 {
 		register := anonymous("POST", "/api/register", `{"email": "ADA@example.org", "password": "correct horse battery"}`)
 		if res := s.send(register); res.StatusCode >= 300 {
@@ -98,5 +98,40 @@ func TestConfirmationIsSentToNewAddresses(t *testing.T) {
 	x.err = pyth.Errorf(pyth.CodeInvalidCredentials, "unknown")
 	if p := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)).problem(t); p.Status != http.StatusUnauthorized {
 		t.Errorf("got %+v", p)
+	}
+}
+
+// TestOthersCannotUseUpMails checks that other clients cannot use up the mails of the owner
+// of an address, and that they together cannot fill the mailbox.
+func TestOthersCannotUseUpMails(t *testing.T) {
+	var sent int
+	s := newServer(t, func(c *api.Config) {
+		c.Profiles = &profiles{}
+		c.RateLimits = api.RateLimits{
+			ResetPerAccount: ratelimit.Rate{Count: 2, Per: time.Hour}, ConfirmPerAccount: ratelimit.Rate{Count: 2, Per: time.Hour},
+			MailPerAddress: ratelimit.Rate{Count: 5, Per: time.Hour},
+		}
+		c.SendConfirmation = func(string) { sent++ }
+		c.SendReset = c.SendConfirmation
+	})
+	for _, path := range []string{"/api/email/resend", "/api/password/forgot"} {
+		sent = 0
+		ask := func(ip string) int {
+			r := anonymous("POST", path, `{"email": "ada@example.org"}`)
+			r.RemoteAddr = ip + ":1"
+			return s.send(r).StatusCode
+		}
+		for i, c := range []struct {
+			ip           string
+			status, sent int
+		}{
+			{"192.0.2.1", 202, 1}, {"192.0.2.1", 202, 2}, {"192.0.2.1", 429, 2}, // another client
+			{"192.0.2.2", 202, 3}, {"192.0.2.2", 202, 4}, // the owner
+			{"192.0.2.3", 202, 5}, {"192.0.2.3", 202, 5}, {"192.0.2.3", 429, 5},
+		} {
+			if status := ask(c.ip); status != c.status || sent != c.sent {
+				t.Errorf("%s, request %d of %s: status %d, %d mails, want %+v", path, i, c.ip, status, sent, c)
+			}
+		}
 	}
 }

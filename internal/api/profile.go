@@ -236,10 +236,11 @@ func (h *Handler) deleteLogin(ctx context.Context, in *loginRefInput) (*noOutput
 // forgotPassword passes the address to the mailer. The mailer looks for the account after
 // the response. So the duration of the request does not show whether the account exists.
 func (h *Handler) forgotPassword(ctx context.Context, in *forgotInput) (*noOutput, error) {
-	if err := h.allow(ctx, h.live.Load().limits.resetAccount, accountKey(in.Value.Email)); err != nil {
+	allowed, err := h.allowMail(ctx, h.live.Load().limits.resetAccount, policyResetAccount, in.Value.Email)
+	if err != nil {
 		return nil, err
 	}
-	if h.cfg.SendReset != nil {
+	if allowed && h.cfg.SendReset != nil {
 		h.cfg.SendReset(in.Value.Email)
 	}
 	return nil, nil

@@ -25,11 +25,15 @@ type RateLimits struct {
 	// attempts from all IP addresses together. It applies to logins, registrations,
 	// changes of the password, and requests that exchange a JWT for a new JWT.
 	LoginPerAccount ratelimit.Rate
-	// ResetPerAccount limits the mails with reset tokens for one account.
+	// ResetPerAccount limits the mails with reset tokens that one client can request for
+	// one account.
 	ResetPerAccount ratelimit.Rate
-	// ConfirmPerAccount limits the mails that confirm one e-mail address. It also limits
-	// how often a user can choose another address.
+	// ConfirmPerAccount limits the mails with confirmations that one client can request
+	// for one e-mail address. It also limits how often a user can choose another address.
 	ConfirmPerAccount ratelimit.Rate
+	// MailPerAddress limits the mails of each kind for one e-mail address, for all clients
+	// together.
+	MailPerAddress ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
 	// VerifyPerIP limits verifications of credentials from one IP address.
@@ -44,6 +48,7 @@ func DefaultRateLimits() RateLimits {
 		LoginPerAccount:   ratelimit.Rate{Count: 10, Per: time.Minute},
 		ResetPerAccount:   ratelimit.Rate{Count: 5, Per: time.Hour},
 		ConfirmPerAccount: ratelimit.Rate{Count: 5, Per: time.Hour},
+		MailPerAddress:    ratelimit.Rate{Count: 20, Per: time.Hour},
 		PerUser:           ratelimit.Rate{Count: 600, Per: time.Minute},
 		VerifyPerIP:       ratelimit.Rate{Count: 600, Per: time.Minute},
 	}
@@ -65,7 +70,7 @@ type policy struct {
 // limiters contains all policies. A policy is nil if the server does not apply this
 // limit.
 type limiters struct {
-	registerIP, loginIP, loginAccount, resetAccount, confirmAccount, user, verifyIP *policy
+	registerIP, loginIP, loginAccount, resetAccount, confirmAccount, mailAddress, user, verifyIP *policy
 }
 
 func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time) *limiters {
@@ -81,6 +86,7 @@ func newLimiters(r RateLimits, shared pyth.RateLimitStore, now func() time.Time)
 		loginAccount:   policyOf(policyLoginAccount, r.LoginPerAccount),
 		resetAccount:   policyOf(policyResetAccount, r.ResetPerAccount),
 		confirmAccount: policyOf(policyConfirmAccount, r.ConfirmPerAccount),
+		mailAddress:    policyOf(policyMailAddress, r.MailPerAddress),
 		user:           policyOf(policyUser, r.PerUser),
 		verifyIP:       policyOf(policyVerifyIP, r.VerifyPerIP),
 	}
@@ -93,12 +99,13 @@ const (
 	policyLoginAccount   = "login-account"
 	policyResetAccount   = "reset-account"
 	policyConfirmAccount = "confirm-account"
+	policyMailAddress    = "mail-address"
 	policyUser           = "user"
 	policyVerifyIP       = "verify-ip"
 )
 
 func policyNames() []string {
-	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyResetAccount, policyConfirmAccount, policyUser, policyVerifyIP}
+	return []string{policyRegisterIP, policyLoginIP, policyLoginAccount, policyResetAccount, policyConfirmAccount, policyMailAddress, policyUser, policyVerifyIP}
 }
 
 // limitRate applies the rate limit of the operation. The server applies limits on
@@ -152,6 +159,30 @@ func (p *policy) allow(ctx context.Context, header http.Header, key string) erro
 		return nil
 	}
 	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the number of seconds in Retry-After.", RetryAfter: d.RetryAfter}
+}
+
+// allowMail reports whether the server may send a mail to the address. The parameter "kind"
+// names the kind of mail, and p limits the mails of this kind that one client can request
+// for one address. So nobody can use up the limit of the owner of an address.
+//
+// Many clients together could still fill the mailbox. At the limit for all clients,
+// allowMail returns false without an error, because the caller cannot do anything about it:
+// the address has received many mails, and the token in the last one is valid.
+func (h *Handler) allowMail(ctx context.Context, p *policy, kind, address string) (bool, error) {
+	account := accountKey(address)
+	if err := h.allow(ctx, p, account+ipKey(requestOf(ctx).ip)); err != nil {
+		return false, err
+	}
+	return h.take(ctx, h.live.Load().limits.mailAddress, kind+account), nil
+}
+
+// take applies a rate limit to the key. Unlike allow, it does not tell the caller.
+func (h *Handler) take(ctx context.Context, p *policy, key string) bool {
+	if p == nil || p.decide(ctx, key).Allowed {
+		return true
+	}
+	h.metrics.rateRefused.WithLabelValues(p.name).Inc()
+	return false
 }
 
 // decide takes a token from the bucket in this server's memory. Then it takes a token
