@@ -33,6 +33,9 @@ type User struct {
 	// of the e-mail address. It is zero if the address is confirmed, or if the server
 	// did not ask for a confirmation.
 	EmailUnconfirmedAt time.Time
+	// TakenOverAt is the time at which a reset token set a new password while the e-mail
+	// address was not confirmed. It is zero if this has not happened.
+	TakenOverAt time.Time
 }
 
 // ActiveAdmin reports whether the user is an administrator whose account is enabled.

@@ -128,6 +128,9 @@ type ResetToken struct {
 	UserID    UserID
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	// Mailed is true if the server sent the token to the e-mail address of the user. The
+	// use of the token then confirms the address.
+	Mailed bool
 }
 
 // ResetTokenStore stores reset tokens.
@@ -138,9 +141,16 @@ type ResetTokenStore interface {
 	ResetToken(ctx context.Context, hash [32]byte) (*ResetToken, error)
 	// UseResetToken replaces the password hash of the token's user. In the same
 	// transaction, it deletes all reset tokens and refresh tokens of the user. If the
-	// e-mail address is not confirmed, it also deletes the API keys, the identities and
-	// the webhooks. It fails with CodeNotFound if the token does not exist or is not
-	// valid at the given time.
+	// token was mailed, it also confirms the e-mail address.
+	//
+	// If the address was not confirmed, another person may have registered the account.
+	// Then UseResetToken also deletes the API keys, the identities, the webhooks, the
+	// secrets, the packages and the encrypted programs, and sets User.TakenOverAt. Each
+	// lockfile gets a new revision, so that no change of packages that has already begun
+	// can succeed.
+	//
+	// It fails with CodeNotFound if the token does not exist or is not valid at the given
+	// time.
 	UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error
 }
 

@@ -123,6 +123,11 @@ func (x *Profiles) ResetPassword(ctx context.Context, token, password string) (p
 	if absent(err) {
 		return "", invalidResetToken()
 	}
+	if err == nil && !user.EmailUnconfirmedAt.IsZero() {
+		// The runs and sessions may be those of another person. They must end even if the
+		// client disconnects.
+		err = x.remover.end(context.WithoutCancel(ctx), user.ID)
+	}
 	return user.ID, err
 }
 

@@ -7,9 +7,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Activity is a service that contains runs or sessions of users.
+// Activity is a service that contains runs or sessions of users, or a cache of their data.
 type Activity interface {
-	// EndUser ends all runs and sessions of the user, and waits until they have ended.
+	// EndUser ends all runs and sessions of the user, and waits until they have ended. It
+	// removes data of the user from caches.
 	EndUser(ctx context.Context, user pyth.UserID) error
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/account"
@@ -64,6 +65,55 @@ func TestResetMailerMailsAToken(t *testing.T) {
 	_, err := s.profiles().ResetPassword(t.Context(), token, "staple of another kind")
 	want(t, err, "")
 	s.login(t, email, "staple of another kind")
+}
+
+// TestMailedResetTakesAccountOver checks what remains for a person who registered an account
+// with the address of another person, after this other person has reset the password.
+func TestMailedResetTakesAccountOver(t *testing.T) {
+	s := newService(t, confirming(account.ConfirmationOptional))
+	g := s.register(t, email)
+	if !s.accepts(t, pyth.Credentials{Bearer: g.Token}) {
+		t.Fatal("the token of an unconfirmed account is not valid")
+	}
+	m, sent, _ := s.resetMailer(t, "")
+	m.Request(email)
+	mail := <-sent
+	if !strings.Contains(mail.text, "the new password also deletes") {
+		t.Errorf("the mail has no warning: %s", mail.text)
+	}
+	log := &steps{store: s.store}
+	_, err := account.NewProfiles(s.Service, newRemover(s.store, log)).ResetPassword(t.Context(), resetToken.FindString(mail.text), "staple of another kind")
+	want(t, err, "")
+	if got := strings.Join(log.all, ", "); got != "end before" {
+		t.Errorf("got the steps %s", got)
+	}
+	for name, c := range map[string]pyth.Credentials{"token": {Bearer: g.Token}, "key": {APIKey: g.APIKey}} {
+		if s.accepts(t, c) {
+			t.Errorf("the %s of the first person is valid", name)
+		}
+	}
+	own, err := s.Login(t.Context(), email, "staple of another kind", "")
+	want(t, err, "")
+	if !own.User.EmailUnconfirmedAt.IsZero() || !s.accepts(t, pyth.Credentials{Bearer: own.Token}) {
+		t.Errorf("got %+v", own.User)
+	}
+
+	// The address is confirmed now. The next reset keeps everything.
+	takenOver := s.clock.Now()
+	s.clock.move(time.Minute)
+	m.Request(email)
+	mail = <-sent
+	if strings.Contains(mail.text, "deletes") {
+		t.Errorf("the mail has a warning: %s", mail.text)
+	}
+	log.all = nil
+	_, err = account.NewProfiles(s.Service, newRemover(s.store, log)).ResetPassword(t.Context(), resetToken.FindString(mail.text), "third password of the owner")
+	want(t, err, "")
+	u, err := s.store.User(t.Context(), own.User.ID)
+	want(t, err, "")
+	if len(log.all) > 0 || !u.TakenOverAt.Equal(takenOver) {
+		t.Errorf("the second reset took the account over: %q, %+v", log.all, u)
+	}
 }
 
 func TestResetMailerDropsExcessRequests(t *testing.T) {

@@ -147,9 +147,15 @@ func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, e
 	if err != nil {
 		return nil, err
 	}
-	return &pyth.Principal{
-		User: *user, Credential: pyth.CredentialJWT, FamilyID: c.FamilyID, ExpiresAt: c.ExpiresAt.UTC(),
-	}, nil
+	p := &pyth.Principal{User: *user, Credential: pyth.CredentialJWT, FamilyID: c.FamilyID, ExpiresAt: c.ExpiresAt.UTC()}
+	// Usually, a JWT stays valid after its login has ended. But after another person has
+	// taken over the account, a JWT of an earlier login must not work.
+	if !c.IssuedAt.After(user.TakenOverAt.Add(clockTolerance)) {
+		if err := s.checkLogin(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {

@@ -194,7 +194,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if err := s.openRecords(ctx); err != nil {
 		return nil, err
 	}
-	c.Accounts.remover.SetActivities(s.records, s.sessions)
+	c.Accounts.remover.SetActivities(s.installed, s.records, s.sessions)
 	s.idempotency, err = idempotency.New(ctx, idempotency.Config{Store: c.Accounts.store, Vault: c.Accounts.vault, Clock: c.Accounts.clock})
 	if err != nil {
 		return nil, err

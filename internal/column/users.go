@@ -11,13 +11,13 @@ import (
 
 // UserNames are the columns that User scans. A query must give the table users the alias
 // "u".
-const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas, u.second_factor_at, u.email_unconfirmed_at"
+const UserNames = "u.id, u.email, u.password_hash, u.created_at, u.role, u.disabled_at, u.quotas, u.second_factor_at, u.email_unconfirmed_at, u.taken_over_at"
 
 // User returns scan targets for UserNames.
 func User(u *pyth.User) []any {
 	return []any{
 		&u.ID, &u.Email, &u.PasswordHash, Time(&u.CreatedAt), &u.Role, Time(&u.DisabledAt), Quotas(&u.Quotas), Time(&u.SecondFactorAt),
-		Time(&u.EmailUnconfirmedAt),
+		Time(&u.EmailUnconfirmedAt), Time(&u.TakenOverAt),
 	}
 }
 

@@ -240,6 +240,13 @@ func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.known[user] = layers
 }
 
+// EndUser makes later runs of the user read the layers from the store. The store has deleted
+// the packages of the user, or will do so.
+func (s *Service) EndUser(_ context.Context, user pyth.UserID) error {
+	s.invalidate(user)
+	return nil
+}
+
 func (s *Service) invalidate(user pyth.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -140,8 +140,8 @@ func (s *Store) CreateResetToken(ctx context.Context, t *pyth.ResetToken) error 
 		if _, err := tx.Exec(ctx, "DELETE FROM reset_tokens WHERE user_id = $1", t.UserID); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "INSERT INTO reset_tokens (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
-			t.Hash[:], t.UserID, column.TimeValue(t.CreatedAt), column.TimeValue(t.ExpiresAt))
+		_, err := tx.Exec(ctx, "INSERT INTO reset_tokens (hash, user_id, created_at, expires_at, mailed) VALUES ($1, $2, $3, $4, $5::boolean::integer)",
+			t.Hash[:], t.UserID, column.TimeValue(t.CreatedAt), column.TimeValue(t.ExpiresAt), t.Mailed)
 		return err
 	})
 }

@@ -14,29 +14,37 @@ import (
 // can set a new password.
 func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken, error) {
 	t := &pyth.ResetToken{Hash: hash}
-	err := s.row(ctx, "SELECT user_id, created_at, expires_at FROM reset_tokens WHERE hash = $1", []any{hash[:]},
-		&t.UserID, column.Time(&t.CreatedAt), column.Time(&t.ExpiresAt))
+	err := s.row(ctx, "SELECT user_id, created_at, expires_at, mailed = 1 FROM reset_tokens WHERE hash = $1", []any{hash[:]},
+		&t.UserID, column.Time(&t.CreatedAt), column.Time(&t.ExpiresAt), &t.Mailed)
 	if err != nil {
 		return nil, asNotFound(err, "reset token")
 	}
 	return t, nil
 }
 
-// accessQueries delete what gives access to the account of a user without the password, and
-// what sends the results of its runs to others. If the e-mail address is not confirmed,
-// another person may have registered the account with the address. The second factor
-// stays: with it, that person can lock the account, but not use it.
-var accessQueries = []string{
+// takeOverQueries delete what another person may have left in an account whose e-mail
+// address is not confirmed: what gives access to the account, what sends the results of its
+// runs to others, and what later programs would use. The second factor stays: with it, that
+// person can lock the account, but not use it. A lockfile gets a new revision, because a
+// change of packages may have begun before.
+var takeOverQueries = []string{
 	"DELETE FROM api_keys WHERE user_id = $1", "DELETE FROM identities WHERE user_id = $1", "DELETE FROM webhooks WHERE user_id = $1",
+	"DELETE FROM secrets WHERE user_id = $1", "DELETE FROM encrypted_code WHERE user_id = $1", "DELETE FROM packages WHERE user_id = $1",
+	"INSERT INTO package_lists (user_id, runtime, revision, layer) SELECT u.id, r.runtime, 1, '' FROM users u," +
+		" (SELECT '" + string(pyth.PythonRuntime) + "' AS runtime UNION ALL SELECT '" + string(pyth.NodeRuntime) + "') r WHERE u.id = $1" +
+		" ON CONFLICT (user_id, runtime) DO UPDATE SET revision = package_lists.revision + 1, layer = ''",
 }
 
 // UseResetToken replaces the password hash of the user to whom the token belongs. It
-// deletes the reset tokens and the refresh tokens of the user.
+// deletes the reset tokens and the refresh tokens of the user. If the e-mail address is not
+// confirmed, it also empties the account.
 func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		// Delete the token first. Then only one of several concurrent uses succeeds.
 		var user pyth.UserID
-		err := tx.QueryRow(ctx, "DELETE FROM reset_tokens WHERE hash = $1 AND expires_at > $2 RETURNING user_id", hash[:], column.TimeValue(at)).Scan(&user)
+		var mailed bool
+		err := tx.QueryRow(ctx, "DELETE FROM reset_tokens WHERE hash = $1 AND expires_at > $2 RETURNING user_id, mailed = 1", hash[:], column.TimeValue(at)).
+			Scan(&user, &mailed)
 		if err != nil {
 			return asNotFound(err, "reset token")
 		}
@@ -46,7 +54,13 @@ func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, 
 		}
 		queries := []string{"DELETE FROM reset_tokens WHERE user_id = $1", "DELETE FROM refresh_tokens WHERE user_id = $1"}
 		if !u.EmailUnconfirmedAt.IsZero() {
-			queries = append(queries, accessQueries...)
+			if _, err := tx.Exec(ctx, "UPDATE users SET taken_over_at = $1 WHERE id = $2", column.TimeValue(at), user); err != nil {
+				return err
+			}
+			queries = append(queries, takeOverQueries...)
+		}
+		if mailed {
+			queries = append(queries, "UPDATE users SET email_unconfirmed_at = NULL WHERE id = $1", "DELETE FROM email_confirmations WHERE user_id = $1")
 		}
 		for _, query := range queries {
 			if _, err := tx.Exec(ctx, query, user); err != nil {

@@ -148,8 +148,8 @@ func (s *Store) CreateResetToken(ctx context.Context, t *pyth.ResetToken) error 
 		if _, err := tx.ExecContext(ctx, "DELETE FROM reset_tokens WHERE user_id = ?", t.UserID); err != nil {
 			return err
 		}
-		stored, err := affected(tx.ExecContext(ctx, "INSERT INTO reset_tokens (hash, user_id, created_at, expires_at) SELECT ?, id, ?, ? FROM users WHERE id = ?",
-			t.Hash[:], column.TimeValue(t.CreatedAt), column.TimeValue(t.ExpiresAt), t.UserID))
+		stored, err := affected(tx.ExecContext(ctx, "INSERT INTO reset_tokens (hash, user_id, created_at, expires_at, mailed) SELECT ?, id, ?, ?, ? FROM users WHERE id = ?",
+			t.Hash[:], column.TimeValue(t.CreatedAt), column.TimeValue(t.ExpiresAt), t.Mailed, t.UserID))
 		if err == nil && !stored {
 			err = asNotFound(sql.ErrNoRows, "user")
 		}

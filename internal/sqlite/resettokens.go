@@ -13,30 +13,36 @@ import (
 // can set a new password.
 func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken, error) {
 	t := &pyth.ResetToken{Hash: hash}
-	err := s.reader.QueryRowContext(ctx, "SELECT user_id, created_at, expires_at FROM reset_tokens WHERE hash = ?", hash[:]).
-		Scan(&t.UserID, column.Time(&t.CreatedAt), column.Time(&t.ExpiresAt))
+	err := s.reader.QueryRowContext(ctx, "SELECT user_id, created_at, expires_at, mailed FROM reset_tokens WHERE hash = ?", hash[:]).
+		Scan(&t.UserID, column.Time(&t.CreatedAt), column.Time(&t.ExpiresAt), &t.Mailed)
 	if err != nil {
 		return nil, asNotFound(err, "reset token")
 	}
 	return t, nil
 }
 
-// accessQueries delete what gives access to the account of a user without the password, and
-// what sends the results of its runs to others. If the e-mail address is not confirmed,
-// another person may have registered the account with the address. The second factor
-// stays: with it, that person can lock the account, but not use it.
-var accessQueries = []string{
+// takeOverQueries delete what another person may have left in an account whose e-mail
+// address is not confirmed: what gives access to the account, what sends the results of its
+// runs to others, and what later programs would use. The second factor stays: with it, that
+// person can lock the account, but not use it. A lockfile gets a new revision, because a
+// change of packages may have begun before.
+var takeOverQueries = []string{
 	"DELETE FROM api_keys WHERE user_id = ?", "DELETE FROM identities WHERE user_id = ?", "DELETE FROM webhooks WHERE user_id = ?",
+	"DELETE FROM secrets WHERE user_id = ?", "DELETE FROM encrypted_code WHERE user_id = ?", "DELETE FROM packages WHERE user_id = ?",
+	"INSERT INTO package_lists (user_id, runtime, revision, layer) SELECT u.id, r.runtime, 1, '' FROM users u," +
+		" (SELECT '" + string(pyth.PythonRuntime) + "' AS runtime UNION ALL SELECT '" + string(pyth.NodeRuntime) + "') r WHERE u.id = ?" +
+		" ON CONFLICT (user_id, runtime) DO UPDATE SET revision = package_lists.revision + 1, layer = ''",
 }
 
 // UseResetToken replaces the password hash of the user to whom the token belongs. It
-// deletes the reset tokens and the refresh tokens of the user.
+// deletes the reset tokens and the refresh tokens of the user. If the e-mail address is not
+// confirmed, it also empties the account.
 func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var user pyth.UserID
-		var unconfirmed bool
-		err := tx.QueryRowContext(ctx, "SELECT u.id, u.email_unconfirmed_at IS NOT NULL FROM reset_tokens t JOIN users u ON u.id = t.user_id"+
-			" WHERE t.hash = ? AND t.expires_at > ?", hash[:], column.TimeValue(at)).Scan(&user, &unconfirmed)
+		var unconfirmed, mailed bool
+		err := tx.QueryRowContext(ctx, "SELECT u.id, u.email_unconfirmed_at IS NOT NULL, t.mailed FROM reset_tokens t JOIN users u ON u.id = t.user_id"+
+			" WHERE t.hash = ? AND t.expires_at > ?", hash[:], column.TimeValue(at)).Scan(&user, &unconfirmed, &mailed)
 		if err != nil {
 			return asNotFound(err, "reset token")
 		}
@@ -45,7 +51,13 @@ func (s *Store) UseResetToken(ctx context.Context, hash [32]byte, at time.Time, 
 		}
 		queries := []string{"DELETE FROM reset_tokens WHERE user_id = ?", "DELETE FROM refresh_tokens WHERE user_id = ?"}
 		if unconfirmed {
-			queries = append(queries, accessQueries...)
+			if _, err := tx.ExecContext(ctx, "UPDATE users SET taken_over_at = ? WHERE id = ?", column.TimeValue(at), user); err != nil {
+				return err
+			}
+			queries = append(queries, takeOverQueries...)
+		}
+		if mailed {
+			queries = append(queries, "UPDATE users SET email_unconfirmed_at = NULL WHERE id = ?", "DELETE FROM email_confirmations WHERE user_id = ?")
 		}
 		for _, query := range queries {
 			if _, err := tx.ExecContext(ctx, query, user); err != nil {

@@ -121,7 +121,8 @@ func testUseResetToken(t *testing.T, s pyth.Store) {
 }
 
 // testResetOfUnconfirmedAccount checks that a person who registered an account with the
-// address of another person loses all access when the other person resets the password.
+// address of another person loses all access when the other person resets the password, and
+// that the other person does not get what the first person stored.
 func testResetOfUnconfirmedAccount(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	createUnconfirmed(t, s, "ada")
@@ -130,16 +131,63 @@ func testResetOfUnconfirmedAccount(t *testing.T, s pyth.Store) {
 		user := pyth.UserID(name)
 		want(t, s.CreateWebhook(ctx, newWebhook(user, "whk of "+name, "", pyth.EventExecutionEnded), many), "")
 		want(t, s.CreateIdentity(ctx, identity("idn of "+name, user, name), many), "")
+		want(t, s.PutSecret(ctx, user, &pyth.SealedSecret{Secret: pyth.Secret{Name: "TOKEN", Version: 1, CreatedAt: start, UpdatedAt: start}, Sealed: []byte("s")}, many), "")
+		_, _, err := s.StoreCode(ctx, user, "program of "+name, encrypted("", 1), start, many)
+		want(t, err, "")
+		want(t, s.PutPackageList(ctx, user, packageList(1, "layer", "numpy")), "")
 		createReset(t, s, user, "reset of "+name)
 		want(t, s.UseResetToken(ctx, hash("reset of "+name), start, "new hash"), "")
-		_, _, err := s.APIKeyByHash(ctx, hash(name))
+		_, _, err = s.APIKeyByHash(ctx, hash(name))
 		want(t, err, code)
+		_, err = s.SealedSecret(ctx, user, "TOKEN")
+		want(t, err, code)
+		list, err := s.PackageList(ctx, user, pyth.PythonRuntime)
+		want(t, err, "")
+		layers, err := s.PackageLayers(ctx, user)
+		want(t, err, "")
+		u, err := s.User(ctx, user)
+		want(t, err, "")
+		if kept := code == ""; len(list.Packages) > 0 != kept || (layers != pyth.Layers{}) != kept || u.TakenOverAt.IsZero() != kept {
+			t.Errorf("%s: got the packages %+v, the layers %v, and the user %+v", name, list, layers, u)
+		}
+		// A change that began before the reset fails.
+		conflict := pyth.CodeConflict
+		if code == "" {
+			conflict = ""
+		}
+		want(t, s.PutPackageList(ctx, user, packageList(2, "layer", "numpy")), conflict)
+		nodes := packageList(1, "layer", "lodash")
+		nodes.Runtime = pyth.NodeRuntime
+		want(t, s.PutPackageList(ctx, user, nodes), conflict)
 		identities, err := s.Identities(ctx, user)
 		want(t, err, "")
 		webhooks, err := s.Webhooks(ctx, user)
 		want(t, err, "")
 		if kept := code == ""; len(identities) > 0 != kept || len(webhooks) > 0 != kept {
 			t.Errorf("%s: got %d identities and %d webhooks", name, len(identities), len(webhooks))
+		}
+	}
+}
+
+// testMailedResetToken checks that a token that reached the mailbox confirms the address.
+func testMailedResetToken(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	for name, mailed := range map[string]bool{"ada": true, "bob": false} {
+		user := pyth.UserID(name)
+		createUnconfirmed(t, s, name)
+		want(t, s.CreateEmailConfirmation(ctx, confirmation(user, "confirmation of "+name)), "")
+		token := &pyth.ResetToken{Hash: hash("reset of " + name), UserID: user, CreatedAt: start, ExpiresAt: start.Add(time.Hour), Mailed: mailed}
+		want(t, s.CreateResetToken(ctx, token), "")
+		got, err := s.ResetToken(ctx, token.Hash)
+		want(t, err, "")
+		same(t, token, got)
+		want(t, s.UseResetToken(ctx, token.Hash, start, "new hash"), "")
+		u, err := s.User(ctx, user)
+		want(t, err, "")
+		same(t, mailed, u.EmailUnconfirmedAt.IsZero())
+		_, err = s.UseEmailConfirmation(ctx, hash("confirmation of "+name), start)
+		if code := pyth.ErrorCode(err); mailed != (code == pyth.CodeNotFound) {
+			t.Errorf("%s: the earlier confirmation has the code %q", name, code)
 		}
 	}
 }

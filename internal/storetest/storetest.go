@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a changed password or address deletes reset tokens":             testChangeDeletesResetTokens,
 		"a reset token is used once":                                     testUseResetToken,
 		"a reset of an unconfirmed account removes all access":           testResetOfUnconfirmedAccount,
+		"a mailed reset token confirms the address":                      testMailedResetToken,
 		"a confirmation of an e-mail address is used once":               testEmailConfirmation,
 		"a confirmation is valid only for its e-mail address":            testConfirmationOfEarlierAddress,
 		"an administrator confirms an e-mail address":                    testAdminConfirmsEmail,

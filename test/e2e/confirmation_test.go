@@ -160,6 +160,7 @@ func TestOptionalEmailConfirmation(t *testing.T) {
 	a.requireConfirmed(t, false)
 	a.login(t)
 	a.run(t, "print(1)").prints(t, "1\n")
+	t.Run("taken over", func(t *testing.T) { requireEmptyAfterReset(t, s, smtp) })
 	s.stop(t)
 
 	s = startServerIn(t, data, nil, confirmationFlags(smtp, "required")...)
@@ -178,6 +179,45 @@ func TestOptionalEmailConfirmation(t *testing.T) {
 		code, out := runServeUntilExit(t, append(strings.Fields(flags), "--addr=127.0.0.1:0", "--data-dir="+data)...)
 		if code == 0 || !strings.Contains(out, want) {
 			t.Errorf("%s: %d %s", flags, code, out)
+		}
+	}
+}
+
+// requireEmptyAfterReset checks that the owner of an address does not get what another
+// person has stored in an account with this address.
+func requireEmptyAfterReset(t *testing.T, s *server, smtp *mailtest.Server) {
+	a := s.register(t)
+	confirmationToken(t, smtp, a.email)
+	s.call(t, a, "PUT", "/api/v1/secrets/TRAP", object{"value": "value of another person"}).want(t, 201, nil)
+	var session struct{ ID string }
+	s.call(t, a, "POST", "/api/v1/sessions", object{}).want(t, 201, &session)
+
+	s.call(t, nil, "POST", "/api/password/forgot", object{"email": a.email}).want(t, 202, nil)
+	var m mailtest.Message
+	select {
+	case m = <-smtp.Messages:
+	case <-time.After(30 * time.Second):
+		t.Fatal("no mail arrived")
+	}
+	text := strings.NewReplacer("=\r\n", "", "=\n", "").Replace(m.Data)
+	s.call(t, nil, "POST", "/api/password/reset",
+		object{"token": regexp.MustCompile(`pyreset_[A-Z0-9]+`).FindString(text), "newPassword": "staple of another kind"}).want(t, 204, nil)
+	for name, header := range map[string]http.Header{"key": {"X-Api-Key": {a.APIKey}}, "token": bearerHeader(a.Token)} {
+		t.Log(name)
+		s.callWithHeader(t, header, "GET", "/api/v1/me", nil).refused(t, 401, "unauthenticated")
+	}
+
+	var owner struct {
+		Token string
+		User  struct{ EmailConfirmed bool }
+	}
+	s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": "staple of another kind"}).want(t, 200, &owner)
+	if !owner.User.EmailConfirmed {
+		t.Error("the reset did not confirm the address")
+	}
+	for path, empty := range map[string]string{"/api/v1/secrets": `"secrets":[]`, "/api/v1/sessions": `"sessions":[]`, "/api/v1/packages": `"packages":[]`} {
+		if body := string(s.callWithHeader(t, bearerHeader(owner.Token), "GET", path, nil).want(t, 200, nil).body); !strings.Contains(body, empty) {
+			t.Errorf("%s: %s", path, body)
 		}
 	}
 }
