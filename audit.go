@@ -41,6 +41,7 @@ const (
 	ActionZKDeleted         Action = "zk.deleted"
 	ActionZKExecuted        Action = "zk.executed"
 	ActionSessionCreated    Action = "session.created"
+	ActionSessionUpdated    Action = "session.updated"
 	ActionSessionDeleted    Action = "session.deleted"
 	ActionExecutionQueued   Action = "execution.queued"
 	ActionExecutionCanceled Action = "execution.canceled"
@@ -73,7 +74,7 @@ func Actions() []Action {
 		ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
-		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
+		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionUpdated, ActionSessionDeleted,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
 		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted, ActionBackupMade,
 	}

@@ -38,7 +38,10 @@ type Session struct {
 	Language Language
 	// Runtime is the name of a custom image. It is "" for the built-in runtime of the
 	// language.
-	Runtime   Runtime
+	Runtime Runtime
+	// Name and Labels help the user to find the session. The server does not use them.
+	Name      string
+	Labels    []string
 	CreatedAt time.Time
 	// ExpiresAt is the time when the session ends if nobody uses it. Each use moves
 	// this time into the future, but never beyond the maximum lifetime of the session.
@@ -60,6 +63,15 @@ type SessionRequest struct {
 	Network     []string
 	Secrets     []string
 	AllSecrets  bool
+	Name        string
+	Labels      []string
+}
+
+// SessionChange holds new values for a session. A field that is nil does not change.
+type SessionChange struct {
+	Name        *string
+	Labels      *[]string
+	IdleTimeout *time.Duration
 }
 
 // FileInfo describes a file in a session.
@@ -81,7 +93,12 @@ type SessionService interface {
 	// Sessions returns the user's sessions, oldest first. The IDs of sessions have the
 	// same order.
 	Sessions(ctx context.Context, user UserID) ([]*Session, error)
+	// Session returns the session. The call is a use of the session: the idle time-out
+	// starts again.
 	Session(ctx context.Context, user UserID, id SessionID) (*Session, error)
+	// ChangeSession changes the session and returns it. Like Session, the call is a use
+	// of the session, even if it changes nothing.
+	ChangeSession(ctx context.Context, user UserID, id SessionID, change *SessionChange) (*Session, error)
 	// CloseSession ends the session and its current run.
 	CloseSession(ctx context.Context, user UserID, id SessionID) error
 	// Interrupt stops the current run, if there is one. Usually the session continues.

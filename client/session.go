@@ -39,6 +39,21 @@ func (c *Client) Sessions(ctx context.Context) iter.Seq2[SessionInfo, error] {
 	return list(ctx, c, sessionsPath, nil, func(p *SessionList) ([]SessionInfo, string) { return p.Sessions, p.NextCursor })
 }
 
+// Change changes the name, the labels or the idle time-out of the session, and updates
+// SessionInfo. The call is a use of the session: the idle time-out starts again. A nil
+// change only prolongs the session.
+func (s *Session) Change(ctx context.Context, change *SessionChange) error {
+	if change == nil {
+		change = new(SessionChange)
+	}
+	var info SessionInfo
+	if err := s.client.do(ctx, &call{method: http.MethodPatch, path: s.path(), body: change, repeatable: true}, &info); err != nil {
+		return err
+	}
+	s.SessionInfo = info
+	return nil
+}
+
 // Close ends the session and deletes its files. Close also succeeds for a session that
 // has already ended.
 func (s *Session) Close(ctx context.Context) error {

@@ -50,6 +50,7 @@ const (
 	AuditActionZKDeleted                 AuditAction = "zk.deleted"
 	AuditActionZKExecuted                AuditAction = "zk.executed"
 	AuditActionSessionCreated            AuditAction = "session.created"
+	AuditActionSessionUpdated            AuditAction = "session.updated"
 	AuditActionSessionDeleted            AuditAction = "session.deleted"
 	AuditActionExecutionQueued           AuditAction = "execution.queued"
 	AuditActionExecutionCanceled         AuditAction = "execution.canceled"
@@ -960,18 +961,32 @@ type SessionInfo struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// The number of completed runs in the session.
 	Executions int64 `json:"executions"`
-	// When the session ends if it is not used. Each run extends this time, up to the maximum age of a session.
+	// When the session ends if it is not used. Each use extends this time, up to the maximum age of a session.
 	ExpiresAt time.Time `json:"expiresAt"`
 	// The ID of the session.
 	ID string `json:"id"`
 	// The idle time-out, in milliseconds.
 	IdleTimeoutMs int64 `json:"idleTimeoutMs"`
+	// The labels of the session. Absent if the session has no labels.
+	Labels []string `json:"labels,omitzero"`
 	// The language of the session.
 	Language Language `json:"language"`
+	// The name of the session. Absent if the session has no name.
+	Name string `json:"name,omitzero"`
 	// Whether a program is running in the session.
 	Running bool `json:"running"`
 	// The runtime. Absent if the session uses the built-in runtime.
 	Runtime string `json:"runtime,omitzero"`
+}
+
+// SessionChange: Changes of a session. Absent fields do not change.
+type SessionChange struct {
+	// The new idle time-out, in milliseconds.
+	IdleTimeoutMs *int64 `json:"idleTimeoutMs,omitzero"`
+	// The new labels. They replace all earlier labels.
+	Labels *[]string `json:"labels,omitzero"`
+	// The new name. An empty text removes the name.
+	Name *string `json:"name,omitzero"`
 }
 
 // SessionFile: A file of a session.
@@ -1000,12 +1015,16 @@ type SessionList struct {
 
 // SessionRequest: The settings of a new session.
 type SessionRequest struct {
-	// The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default.
+	// The idle time-out: the time without use after which the session ends, in milliseconds. If absent, the server uses its default.
 	IdleTimeoutMs int64 `json:"idleTimeoutMs,omitzero"`
+	// Short strings that describe the session.
+	Labels []string `json:"labels,omitzero"`
 	// The language of the session. GET /api returns the languages of this server.
 	Language Language `json:"language,omitzero"`
 	// The limits of the session. The values of cpuMs and outputBytes are the defaults for each run.
 	Limits *LimitsRequest `json:"limits,omitzero"`
+	// A name that describes the purpose of the session.
+	Name string `json:"name,omitzero"`
 	// The hosts that programs in the session may connect to. If absent, programs have no network.
 	Network *NetworkRequest `json:"network,omitzero"`
 	// The runtime: one of the runtimes that GET /api returns for the language. If absent, the session uses the built-in runtime.

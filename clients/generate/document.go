@@ -14,7 +14,7 @@ import (
 var roots = []string{
 	"AuditList", "AuthRequest", "AuthResponse", "EncryptedCodeList", "Error", "ExecuteRequest", "ExecuteResponse", "Execution",
 	"ExecutionList", "GenerateRequest", "GenerateResponse", "KeyCreated", "KeyList", "KeyRequest", "OutputEvent", "PackageList",
-	"PackageRequest", "PackagesRequest", "RunOptions", "SecretInput", "SecretList", "ServerInfo", "Session", "SessionFileList",
+	"PackageRequest", "PackagesRequest", "RunOptions", "SecretInput", "SecretList", "ServerInfo", "Session", "SessionChange", "SessionFileList",
 	"SessionList", "SessionRequest", "StartEvent", "UsageReport", "UserInfo", "VerifyResponse", "ZKPayload", "ZKSandbox", "ZKSealedExecuteRequest",
 }
 
@@ -130,9 +130,11 @@ func (d *document) define(name string) (definition, error) {
 		merged := d.merge(p)
 		result.fields = append(result.fields, field{
 			name: name, description: description, kind: k, required: slices.Contains(required, name),
-			zeroIsAbsent: k.base != "integer" && k.base != "boolean" ||
+			// In a change, only an absent field keeps its value: an empty text or list
+			// removes the value.
+			zeroIsAbsent: !strings.HasSuffix(result.name, "Change") && (k.base != "integer" && k.base != "boolean" ||
 				k.base == "integer" && merged.Minimum != nil && *merged.Minimum > 0 ||
-				k.base == "boolean" && merged.Default != true,
+				k.base == "boolean" && merged.Default != true),
 		})
 	}
 	return result, nil

@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 // requests lists the schemas of API requests. In Python these schemas are typed
 // dictionaries, because methods take their fields as keyword arguments.
 var requests = []string{
-	"ExecuteRequest", "GenerateRequest", "InputFile", "KeyRequest", "LimitsRequest", "NetworkRequest", "RunOptions", "SessionRequest", "WebhookRequest",
+	"ExecuteRequest", "GenerateRequest", "InputFile", "KeyRequest", "LimitsRequest", "NetworkRequest", "RunOptions", "SessionChange", "SessionRequest", "WebhookRequest",
 }
 
 // unusedInPython lists the schemas for which the Python library needs no types. The

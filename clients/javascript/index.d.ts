@@ -17,6 +17,7 @@ import type {
   ResultValue,
   RunOptions as ApiRunOptions,
   SecretMetadata,
+  SessionChange,
   SessionFile,
   SessionInfo,
   SessionRequest,
@@ -147,10 +148,13 @@ export declare class Client {
 export declare class Session {
   private constructor();
   readonly id: string;
+  /** The session as of the last call of change(), or as of its creation. */
   readonly info: SessionInfo;
   /** Ends the session and deletes its files. A session that has already ended is no error. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+  /** Changes the name, the labels or the idle time-out, and prolongs the session. Without changes, it only prolongs the session. */
+  change(change?: SessionChange): Promise<SessionInfo>;
   /** Runs code in the session. */
   run(code: string, options?: RunOptions): Promise<ExecuteResponse>;
   /** Runs code in the session and returns its events. */

@@ -269,6 +269,11 @@ export class Session {
     }
   }
 
+  async change(change = {}) {
+    this.info = await this.#json({ method: 'PATCH', path: this.#path, body: change });
+    return this.info;
+  }
+
   run(code, options) {
     return this.#client.run(code, { ...options, sessionId: this.id });
   }

@@ -11,7 +11,7 @@ export interface Attempt {
 }
 
 /** An action. Each action has an entry in the audit log. */
-export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.confirmation_sent" | "user.email_confirmed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "user.identity_linked" | "user.identity_unlinked" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.deleted" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted" | "backup.made";
+export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.confirmation_sent" | "user.email_confirmed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "user.identity_linked" | "user.identity_unlinked" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.updated" | "session.deleted" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted" | "backup.made";
 
 /** The caller of an action. */
 export interface AuditActor {
@@ -768,18 +768,32 @@ export interface SessionInfo {
   createdAt: string;
   /** The number of completed runs in the session. */
   executions: number;
-  /** When the session ends if it is not used. Each run extends this time, up to the maximum age of a session. */
+  /** When the session ends if it is not used. Each use extends this time, up to the maximum age of a session. */
   expiresAt: string;
   /** The ID of the session. */
   id: string;
   /** The idle time-out, in milliseconds. */
   idleTimeoutMs: number;
+  /** The labels of the session. Absent if the session has no labels. */
+  labels?: string[];
   /** The language of the session. */
   language: Language;
+  /** The name of the session. Absent if the session has no name. */
+  name?: string;
   /** Whether a program is running in the session. */
   running: boolean;
   /** The runtime. Absent if the session uses the built-in runtime. */
   runtime?: string;
+}
+
+/** Changes of a session. Absent fields do not change. */
+export interface SessionChange {
+  /** The new idle time-out, in milliseconds. */
+  idleTimeoutMs?: number;
+  /** The new labels. They replace all earlier labels. */
+  labels?: string[];
+  /** The new name. An empty text removes the name. */
+  name?: string;
 }
 
 /** A file of a session. */
@@ -808,12 +822,16 @@ export interface SessionList {
 
 /** The settings of a new session. */
 export interface SessionRequest {
-  /** The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default. */
+  /** The idle time-out: the time without use after which the session ends, in milliseconds. If absent, the server uses its default. */
   idleTimeoutMs?: number;
+  /** Short strings that describe the session. */
+  labels?: string[];
   /** The language of the session. GET /api returns the languages of this server. */
   language?: Language;
   /** The limits of the session. The values of cpuMs and outputBytes are the defaults for each run. */
   limits?: LimitsRequest;
+  /** A name that describes the purpose of the session. */
+  name?: string;
   /** The hosts that programs in the session may connect to. If absent, programs have no network. */
   network?: NetworkRequest;
   /** The runtime: one of the runtimes that GET /api returns for the language. If absent, the session uses the built-in runtime. */

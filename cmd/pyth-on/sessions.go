@@ -13,6 +13,8 @@ type sessionsCommands struct {
 	List      sessionsListCommand      `cmd:"" help:"List the open sessions."`
 	Open      sessionsOpenCommand      `cmd:"" help:"Open a session, and print its ID."`
 	Prompt    sessionsPromptCommand    `cmd:"" help:"Run code in a session as you type it."`
+	Show      sessionsShowCommand      `cmd:"" help:"Show a session, and prolong it."`
+	Change    sessionsChangeCommand    `cmd:"" help:"Change the name, the labels or the idle time-out of a session, and prolong it."`
 	Interrupt sessionsInterruptCommand `cmd:"" help:"Interrupt the current run of a session. The session keeps its variables."`
 	Close     sessionsCloseCommand     `cmd:"" help:"End a session, and delete its variables and files."`
 }
@@ -24,11 +26,14 @@ type sessionFlags struct {
 	Memory   int64         `env:"-" help:"Memory limit of a new session, in MiB (default: a setting of the server)."`
 	Secret   []string      `env:"-" sep:"none" placeholder:"NAME" help:"A secret for a new session (default: all secrets). You can repeat this flag. With 'none', the session gets no secrets."`
 	Allow    []string      `env:"-" placeholder:"HOSTS" help:"Hosts that programs of a new session may connect to."`
+	Name     string        `env:"-" help:"Name of a new session."`
+	Label    []string      `env:"-" sep:"none" help:"A label for a new session. You can repeat this flag."`
 }
 
 func (f *sessionFlags) request() *client.SessionRequest {
 	r := &client.SessionRequest{
 		Language: client.Language(f.Language), IdleTimeoutMs: f.Idle.Milliseconds(), Secrets: secretNames(f.Secret),
+		Name: f.Name, Labels: f.Label,
 	}
 	if f.Memory > 0 {
 		r.Limits = &client.LimitsRequest{MemoryBytes: f.Memory << 20}
@@ -64,9 +69,9 @@ func (c *sessionsListCommand) Run() error {
 		if s.Running {
 			state = "running"
 		}
-		rows[i] = []string{s.ID, string(s.Language), state, strconv.FormatInt(s.Executions, 10), localTime(s.CreatedAt), localTime(s.ExpiresAt)}
+		rows[i] = []string{s.ID, s.Name, string(s.Language), state, strconv.FormatInt(s.Executions, 10), localTime(s.CreatedAt), localTime(s.ExpiresAt)}
 	}
-	return printRows("ID\tLANGUAGE\tSTATE\tRUNS\tCREATED\tEXPIRES", rows)
+	return printRows("ID\tNAME\tLANGUAGE\tSTATE\tRUNS\tCREATED\tEXPIRES", rows)
 }
 
 type sessionsOpenCommand struct {

@@ -17,10 +17,21 @@ type SessionRequest struct {
 
 	Language      Language        `json:"language,omitempty" default:"python" doc:"The language of the session. GET /api returns the languages of this server."`
 	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the session uses the built-in runtime." example:"python"`
-	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default." example:"600000"`
+	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"The idle time-out: the time without use after which the session ends, in milliseconds. If absent, the server uses its default." example:"600000"`
 	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may connect to. If absent, programs have no network."`
 	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may use. If absent, runs may use all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
 	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. The values of cpuMs and outputBytes are the defaults for each run."`
+	Name          string          `json:"name,omitempty" maxLength:"100" doc:"A name that describes the purpose of the session." example:"report"`
+	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings that describe the session." example:"[\"nightly\"]"`
+}
+
+// SessionChange is the body of changeSession.
+type SessionChange struct {
+	_ struct{} `doc:"Changes of a session. Absent fields do not change."`
+
+	Name          *string   `json:"name,omitempty" nullable:"false" maxLength:"100" doc:"The new name. An empty text removes the name." example:"report"`
+	Labels        *[]string `json:"labels,omitempty" nullable:"false" maxItems:"16" doc:"The new labels. They replace all earlier labels." example:"[\"nightly\"]"`
+	IdleTimeoutMs *int64    `json:"idleTimeoutMs,omitempty" nullable:"false" minimum:"1" maximum:"31536000000" doc:"The new idle time-out, in milliseconds." example:"3600000"`
 }
 
 // Session describes an interpreter that keeps its state between runs.
@@ -30,8 +41,10 @@ type Session struct {
 	ID            string    `json:"id" doc:"The ID of the session." example:"ses_01k7"`
 	Language      Language  `json:"language" doc:"The language of the session." example:"python"`
 	Runtime       string    `json:"runtime,omitzero" doc:"The runtime. Absent if the session uses the built-in runtime." example:"science"`
+	Name          string    `json:"name,omitzero" doc:"The name of the session. Absent if the session has no name." example:"report"`
+	Labels        []string  `json:"labels,omitempty" doc:"The labels of the session. Absent if the session has no labels." example:"[\"nightly\"]"`
 	CreatedAt     Timestamp `json:"createdAt" doc:"When the session was created."`
-	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if it is not used. Each run extends this time, up to the maximum age of a session."`
+	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if it is not used. Each use extends this time, up to the maximum age of a session."`
 	IdleTimeoutMs int64     `json:"idleTimeoutMs" doc:"The idle time-out, in milliseconds." example:"600000"`
 	Executions    int       `json:"executions" minimum:"0" doc:"The number of completed runs in the session." example:"3"`
 	Running       bool      `json:"running" doc:"Whether a program is running in the session." example:"false"`
@@ -57,6 +70,11 @@ type (
 	sessionsInput    struct{ Page }
 	sessionsOutput   struct{ Body SessionList }
 	sessionByIDInput struct{ SessionRef }
+
+	sessionChangeInput struct {
+		SessionRef
+		jsonBody[SessionChange]
+	}
 )
 
 const (
@@ -94,11 +112,21 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "getSession", Method: http.MethodGet, Path: sessionPath,
 			Summary: "Get a session", Tags: []string{tagSessions},
-			Description: "Returns the session. This call does not extend the idle time-out of the session.",
+			Description: "Returns the session. This call is a use of the session, so the idle time-out starts again.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: example,
 	}, ifSessions(h, h.getSession))
+	register(h, operation{
+		scope: pyth.ScopeSessions,
+		Operation: huma.Operation{
+			OperationID: "changeSession", Method: http.MethodPatch, Path: sessionPath,
+			Summary: "Change a session", Tags: []string{tagSessions},
+			Description: "Changes the name, the labels or the idle time-out of the session. This call is a use of the session, so the idle time-out starts again. With an empty object as the body, the call only prolongs the session.",
+			Errors:      []int{http.StatusNotFound},
+		},
+		example: map[string]any{"idleTimeoutMs": 3600000}, answer: example, action: pyth.ActionSessionUpdated,
+	}, ifSessions(h, h.changeSession))
 	register(h, operation{
 		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
@@ -152,6 +180,8 @@ func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOu
 		Network:     r.Network.hosts(),
 		Secrets:     r.Secrets,
 		AllSecrets:  all,
+		Name:        r.Name,
+		Labels:      r.Labels,
 	})
 	if err != nil {
 		return nil, err
@@ -195,6 +225,19 @@ func (h *Handler) getSession(ctx context.Context, in *sessionByIDInput) (*sessio
 	return &sessionOutput{Body: session(s)}, nil
 }
 
+func (h *Handler) changeSession(ctx context.Context, in *sessionChangeInput) (*sessionOutput, error) {
+	change := &pyth.SessionChange{Name: in.Value.Name, Labels: in.Value.Labels}
+	if in.Value.IdleTimeoutMs != nil {
+		idle := time.Duration(*in.Value.IdleTimeoutMs) * time.Millisecond
+		change.IdleTimeout = &idle
+	}
+	s, err := h.cfg.Sessions.ChangeSession(ctx, caller(ctx).User.ID, in.id(), change)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionOutput{Body: session(s)}, nil
+}
+
 func (h *Handler) closeSession(ctx context.Context, in *sessionByIDInput) (*noOutput, error) {
 	return nil, h.cfg.Sessions.CloseSession(ctx, caller(ctx).User.ID, in.id())
 }
@@ -210,6 +253,8 @@ func session(s *pyth.Session) Session {
 		ID:            string(s.ID),
 		Language:      Language(s.Language),
 		Runtime:       string(s.Runtime),
+		Name:          s.Name,
+		Labels:        s.Labels,
 		CreatedAt:     Timestamp(s.CreatedAt),
 		ExpiresAt:     Timestamp(s.ExpiresAt),
 		IdleTimeoutMs: s.IdleTimeout.Milliseconds(),

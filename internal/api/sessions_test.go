@@ -22,6 +22,7 @@ type sessions struct {
 	mu      sync.Mutex
 	err     error
 	request *pyth.SessionRequest
+	change  *pyth.SessionChange
 	list    []*pyth.Session
 	files   map[string]string
 	calls   []string
@@ -60,6 +61,11 @@ func (s *sessions) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Sessio
 
 func (s *sessions) Session(_ context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
 	return oneSession(), s.call(user, "get %s", id)
+}
+
+func (s *sessions) ChangeSession(_ context.Context, user pyth.UserID, id pyth.SessionID, c *pyth.SessionChange) (*pyth.Session, error) {
+	s.change = c
+	return oneSession(), s.call(user, "change %s", id)
 }
 
 func (s *sessions) CloseSession(_ context.Context, user pyth.UserID, id pyth.SessionID) error {
@@ -142,7 +148,7 @@ func TestSessionsRefuseFaultyRequests(t *testing.T) {
 		{`{"idleTimeoutMs":0}`, "invalid_request", "body.idleTimeoutMs"},
 		{`{"idleTimeoutMs":9223372036854775807}`, "invalid_request", "body.idleTimeoutMs"},
 		{`{"limits":{"memoryBytes":1073741825}}`, "invalid_request", "body.limits.memoryBytes"},
-		{`{"name":"x"}`, "invalid_request", "body.name"},
+		{`{"title":"x"}`, "invalid_request", "body.title"},
 	} {
 		res := s.send(request("POST", "/api/v1/sessions", tt.body))
 		p := res.problem(t)
@@ -155,29 +161,61 @@ func TestSessionsRefuseFaultyRequests(t *testing.T) {
 	}
 }
 
-func TestSessionsGetDeleteInterrupt(t *testing.T) {
+// bodyOf returns the body of a request that needs one, or "".
+func bodyOf(method string) string {
+	if method == http.MethodPatch {
+		return "{}"
+	}
+	return ""
+}
+
+func TestSessionsGetChangeDeleteInterrupt(t *testing.T) {
 	for _, tt := range []struct {
 		method, path string
 		status       int
 		body, call   string
 	}{
 		{"GET", "/api/v1/sessions/ses_1", 200, oneSessionJSON, "usr_ada get ses_1"},
+		{"PATCH", "/api/v1/sessions/ses_1", 200, oneSessionJSON, "usr_ada change ses_1"},
 		{"DELETE", "/api/v1/sessions/ses_1", 204, "", "usr_ada close ses_1"},
 		{"POST", "/api/v1/sessions/ses_1/interrupt", 204, "", "usr_ada interrupt ses_1"},
 	} {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 			s := newServer(t)
-			if res := s.send(request(tt.method, tt.path, "")); res.StatusCode != tt.status || res.body != tt.body {
+			if res := s.send(request(tt.method, tt.path, bodyOf(tt.method))); res.StatusCode != tt.status || res.body != tt.body {
 				t.Errorf("status %d: %s", res.StatusCode, res.body)
 			}
 			if diff := cmp.Diff([]string{tt.call}, s.sessions.calls); diff != "" {
 				t.Error(diff)
 			}
 			s.sessions.err = pyth.Errorf(pyth.CodeNotFound, "There is no such session.")
-			if res := s.send(request(tt.method, tt.path, "")); res.StatusCode != 404 || res.problem(t).Code != "not_found" {
+			if res := s.send(request(tt.method, tt.path, bodyOf(tt.method))); res.StatusCode != 404 || res.problem(t).Code != "not_found" {
 				t.Errorf("a missing session: status %d: %s", res.StatusCode, res.body)
 			}
 		})
+	}
+}
+
+func TestSessionsPassChangesOn(t *testing.T) {
+	name, labels, idle := "", []string{"a"}, 1500*time.Millisecond
+	for body, want := range map[string]*pyth.SessionChange{
+		`{}`:                     {},
+		`{"name":""}`:            {Name: &name},
+		`{"labels":["a"]}`:       {Labels: &labels},
+		`{"idleTimeoutMs":1500}`: {IdleTimeout: &idle},
+		`{"idleTimeoutMs":0}`:    nil,
+		`{"labels":null}`:        nil,
+		`{"language":"python"}`:  nil,
+	} {
+		s := newServer(t)
+		res := s.send(request("PATCH", "/api/v1/sessions/ses_1", body))
+		status := 200
+		if want == nil {
+			status = 400
+		}
+		if res.StatusCode != status || !cmp.Equal(want, s.sessions.change) {
+			t.Errorf("%s: status %d: %s", body, res.StatusCode, res.body)
+		}
 	}
 }
 
@@ -246,11 +284,11 @@ func TestSessionsListPages(t *testing.T) {
 func TestSessionsAreNotImplementedWithoutService(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.Sessions = nil })
 	for _, target := range []string{
-		"POST /api/v1/sessions", "GET /api/v1/sessions", "GET /api/v1/sessions/x", "DELETE /api/v1/sessions/x", "POST /api/v1/sessions/x/interrupt",
+		"POST /api/v1/sessions", "GET /api/v1/sessions", "GET /api/v1/sessions/x", "PATCH /api/v1/sessions/x", "DELETE /api/v1/sessions/x", "POST /api/v1/sessions/x/interrupt",
 		"GET /api/v1/sessions/x/files", "PUT /api/v1/sessions/x/files/a", "GET /api/v1/sessions/x/files/a", "DELETE /api/v1/sessions/x/files/a",
 	} {
 		method, path, _ := strings.Cut(target, " ")
-		body := ""
+		body := bodyOf(method)
 		if target == "POST /api/v1/sessions" {
 			body = "{}"
 		}

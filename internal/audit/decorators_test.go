@@ -274,6 +274,17 @@ func (s sessionsOf) OpenSession(context.Context, pyth.UserID, *pyth.SessionReque
 	return &pyth.Session{ID: "ses_1", Language: pyth.Python}, nil
 }
 
+func (s sessionsOf) ChangeSession(_ context.Context, _ pyth.UserID, id pyth.SessionID, c *pyth.SessionChange) (*pyth.Session, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	x := &pyth.Session{ID: id, Name: "data", IdleTimeout: time.Minute}
+	if c.Labels != nil {
+		x.Labels = *c.Labels
+	}
+	return x, nil
+}
+
 func (s sessionsOf) CloseSession(context.Context, pyth.UserID, pyth.SessionID) error { return s.err }
 
 func TestSessionsRecordsOpeningAndClosing(t *testing.T) {
@@ -289,6 +300,22 @@ func TestSessionsRecordsOpeningAndClosing(t *testing.T) {
 	r.wants(t,
 		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionCreated, Outcome: pyth.AuditFailure},
 		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionDeleted, Outcome: pyth.AuditDenied, Resource: "ses_2"})
+}
+
+func TestSessionsRecordsChanges(t *testing.T) {
+	r := new(recorder)
+	name, labels, idle := "data", []string{"ci"}, time.Minute
+	good := audit.Sessions(sessionsOf{}, r)
+	_, _ = good.ChangeSession(t.Context(), "ada", "ses_1", &pyth.SessionChange{Name: &name, Labels: &labels, IdleTimeout: &idle})
+	_, _ = good.ChangeSession(t.Context(), "ada", "ses_1", &pyth.SessionChange{})
+	_, _ = audit.Sessions(sessionsOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, r).ChangeSession(t.Context(), "ada", "ses_2", &pyth.SessionChange{Name: &name})
+	r.wants(t,
+		pyth.AuditEvent{
+			User: "ada", Action: pyth.ActionSessionUpdated, Outcome: pyth.AuditSuccess, Resource: "ses_1",
+			Details: map[string]any{"name": "data", "labels": []string{"ci"}, "idleTimeoutMs": int64(60_000)},
+		},
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionUpdated, Outcome: pyth.AuditSuccess, Resource: "ses_1", Details: map[string]any{}},
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionUpdated, Outcome: pyth.AuditDenied, Resource: "ses_2"})
 }
 
 type secretsOf struct {

@@ -49,7 +49,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	s.checkArgs(&f, job.Args)
 	checkFiles(&f, job.Files, job.Language.File())
 	checkPatterns(&f, job.OutputFiles)
-	checkLabels(&f, p.Labels)
+	CheckLabels(&f, p.Labels)
 	f.Within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
 	given := requestBytes(job)
 	if session != nil {
@@ -128,7 +128,9 @@ func checkPatterns(f *pyth.FieldErrors, patterns []string) {
 	}
 }
 
-func checkLabels(f *pyth.FieldErrors, labels []string) {
+// CheckLabels adds an error for each invalid label. Runs and sessions have the same rules
+// for labels.
+func CheckLabels(f *pyth.FieldErrors, labels []string) {
 	if len(labels) > maxLabels {
 		f.Add("body.labels", "must have at most %d labels", maxLabels)
 	}

@@ -254,13 +254,20 @@ func (s *scene) expectGone(x *pyth.Session) {
 	}
 }
 
+// expectThere checks the state of a session. It does not use the session, so the idle
+// time-out continues.
 func (s *scene) expectThere(x *pyth.Session, executions int, running bool) *pyth.Session {
 	s.Helper()
 	synctest.Wait()
-	got, err := s.Session(s.Context(), "ada", x.ID)
+	all, err := s.Sessions(s.Context(), "ada")
 	if err != nil {
 		s.Fatal(err)
 	}
+	i := slices.IndexFunc(all, func(other *pyth.Session) bool { return other.ID == x.ID })
+	if i < 0 {
+		s.Fatal("the session does not exist")
+	}
+	got := all[i]
 	if got.Executions != executions || got.Running != running {
 		s.Errorf("the session had %d runs, running %v; want %d, %v", got.Executions, got.Running, executions, running)
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -10,19 +11,22 @@ import (
 type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
-	idleFor time.Duration
 	// The channel "gone" is closed when the host has closed the session.
 	gone chan struct{}
 
+	name       string
+	labels     []string
+	idleFor    time.Duration
 	ended      bool
 	executions int
 	// The field "current" is the active turn, or nil if the session is idle. An idle
 	// session has no waiting turns.
 	current *turn
 	waiting []*turn
-	// The field "uses" is the number of turns that have begun. The field "unused" is the
-	// time when the session became idle. This is the end of the last turn. Before the
-	// first turn, it is the creation of the session.
+	// The field "uses" is the number of turns that have begun, and of calls that restarted
+	// the idle time-out. The field "unused" is the time of the last use. This is the end of
+	// the last turn, or a later call. Before the first use, it is the creation of the
+	// session.
 	uses   int
 	unused time.Time
 	// The field "remembered" holds the secret values that the runs of the session have
@@ -43,8 +47,8 @@ func (s *Service) startIdleLocked(x *session) {
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// If the field "uses" has changed, a turn began at the same time as the timer
-		// fired. Then the session must not end.
+		// If the field "uses" has changed, the session was used at the same time as the
+		// timer fired. Then the session must not end.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }
@@ -109,6 +113,8 @@ func (s *Service) viewLocked(x *session) *pyth.Session {
 		ID:          x.spec.ID,
 		Language:    x.spec.Language,
 		Runtime:     x.spec.Runtime,
+		Name:        x.name,
+		Labels:      slices.Clone(x.labels),
 		CreatedAt:   x.created,
 		ExpiresAt:   expires,
 		IdleTimeout: x.idleFor,

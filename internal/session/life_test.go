@@ -60,7 +60,7 @@ func TestSessionExpires(t *testing.T) {
 		s.expectThere(x, 2, false)
 	})
 
-	runScene(t, "reading a session does not extend it", nil, func(s *scene) {
+	runScene(t, "a list of sessions does not extend a session", nil, func(s *scene) {
 		x := s.open()
 		for range 10 {
 			time.Sleep(idle / 10)

@@ -144,6 +144,7 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
+	x.name, x.labels = r.Name, slices.Clone(r.Labels)
 	// If the client has disconnected, it does not receive the ID of the session.
 	// Therefore close the session.
 	if err := ctx.Err(); err != nil {
@@ -199,9 +200,9 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	}
 	faults := execution.LimitFaults(spec.Limits, s.config.Limits.Max)
 	idle := cmp.Or(r.IdleTimeout, s.defaultIdle())
-	if idle < minIdle || idle > s.config.MaxIdle {
-		faults.Add("body.idleTimeoutMs", "must be between %s and %s ms", pyth.Digits(minIdle.Milliseconds()), pyth.Digits(s.config.MaxIdle.Milliseconds()))
-	}
+	s.checkIdle(&faults, idle)
+	checkName(&faults, r.Name)
+	execution.CheckLabels(&faults, r.Labels)
 	if err := faults.Err(); err != nil {
 		return nil, 0, err
 	}
@@ -304,8 +305,8 @@ func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session
 	return all, nil
 }
 
-// Session returns the session. It returns CodeNotFound if the session does not exist
-// or belongs to another user.
+// Session returns the session and restarts its idle time-out. It returns CodeNotFound if
+// the session does not exist or belongs to another user.
 func (s *Service) Session(_ context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -313,6 +314,7 @@ func (s *Service) Session(_ context.Context, user pyth.UserID, id pyth.SessionID
 	if err != nil {
 		return nil, err
 	}
+	s.touchLocked(x)
 	return s.viewLocked(x), nil
 }
 

@@ -245,6 +245,11 @@ class AsyncSession:
         options["session_id"] = self.id
         return self._client.stream(code, **options)
 
+    async def change(self, **change: Unpack[_types.SessionChange]) -> _types.SessionInfo:
+        """Change the name, the labels or the idle time-out, and prolong the session."""
+        self.info = await self._client._send(_calls.change_session(self.id, change))
+        return self.info
+
     async def interrupt(self) -> None:
         """End the current run, as Ctrl-C does in a terminal. The session keeps its variables."""
         await self._client._send(_calls.interrupt_session(self.id))

@@ -129,6 +129,10 @@ def sessions() -> Call:
     return Call("GET", "/api/v1/sessions", items(_types.SessionInfo, "sessions"))
 
 
+def change_session(id: str, change: Mapping[str, Any]) -> Call:
+    return Call("PATCH", f"/api/v1/sessions/{segment(id)}", of(_types.SessionInfo), encode_options(change))
+
+
 def close_session(id: str) -> Call:
     return Call("DELETE", f"/api/v1/sessions/{segment(id)}")
 

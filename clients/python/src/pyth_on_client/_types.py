@@ -8,7 +8,7 @@ import datetime
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
 # An action. Each action has an entry in the audit log.
-AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.confirmation_sent", "user.email_confirmed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "user.identity_linked", "user.identity_unlinked", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.deleted", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted", "backup.made"]
+AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.confirmation_sent", "user.email_confirmed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "user.identity_linked", "user.identity_unlinked", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.updated", "session.deleted", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted", "backup.made"]
 
 # Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
 ContentState = Literal["stored", "none", "omitted", "expired"]
@@ -820,7 +820,7 @@ class SessionInfo:
     created_at: datetime.datetime
     # The number of completed runs in the session.
     executions: int
-    # When the session ends if it is not used. Each run extends this time, up to the maximum age of a session.
+    # When the session ends if it is not used. Each use extends this time, up to the maximum age of a session.
     expires_at: datetime.datetime
     # The ID of the session.
     id: str
@@ -830,8 +830,23 @@ class SessionInfo:
     language: Language
     # Whether a program is running in the session.
     running: bool
+    # The labels of the session. Absent if the session has no labels.
+    labels: Optional[List[str]] = None
+    # The name of the session. Absent if the session has no name.
+    name: Optional[str] = None
     # The runtime. Absent if the session uses the built-in runtime.
     runtime: Optional[str] = None
+
+
+class SessionChange(TypedDict, total=False):
+    """Changes of a session. Absent fields do not change."""
+
+    # The new idle time-out, in milliseconds.
+    idle_timeout_ms: int
+    # The new labels. They replace all earlier labels.
+    labels: List[str]
+    # The new name. An empty text removes the name.
+    name: str
 
 
 @dataclasses.dataclass
@@ -867,12 +882,16 @@ class SessionList:
 class SessionRequest(TypedDict, total=False):
     """The settings of a new session."""
 
-    # The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default.
+    # The idle time-out: the time without use after which the session ends, in milliseconds. If absent, the server uses its default.
     idle_timeout_ms: int
+    # Short strings that describe the session.
+    labels: List[str]
     # The language of the session. GET /api returns the languages of this server.
     language: Language
     # The limits of the session. The values of cpuMs and outputBytes are the defaults for each run.
     limits: LimitsRequest
+    # A name that describes the purpose of the session.
+    name: str
     # The hosts that programs in the session may connect to. If absent, programs have no network.
     network: NetworkRequest
     # The runtime: one of the runtimes that GET /api returns for the language. If absent, the session uses the built-in runtime.
