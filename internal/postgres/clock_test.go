@@ -5,7 +5,13 @@ import (
 	"time"
 
 	"github.com/pyth-on/pyth-on/internal/postgres"
+	"github.com/pyth-on/pyth-on/internal/storetest"
 )
+
+func TestLostExecutionsAfterClockJump(t *testing.T) {
+	s := open(t, cluster.Database(t))
+	storetest.LostServerOfFuture(t, s, s.Jobs().GetExecutor().Exec)
+}
 
 func TestSyncClockKeepsRightClock(t *testing.T) {
 	s := open(t, cluster.Database(t))

@@ -202,11 +202,20 @@ func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	})
 }
 
+// limitSeen corrects signs of life in the future. They exist after the clock of the
+// database was set back. Without the correction, a lost server would count as alive until
+// the clock reaches its last sign of life again. A server that is alive has the time
+// "silence" to renew its sign of life.
+const limitSeen = "UPDATE servers SET seen_at = " + now + " WHERE seen_at > " + now
+
 // LostExecutions removes servers that have not called KeepServer for the time "silence".
 // It returns running asynchronous runs of the removed servers. The parameter "limit" is
 // the maximum number of returned runs.
 func (s *Store) LostExecutions(ctx context.Context, server pyth.ServerID, silence time.Duration, limit int) (lost []*pyth.ExecutionRecord, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, limitSeen); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "DELETE FROM servers WHERE id <> $1 AND seen_at <= "+now+" - $2::bigint", server, silence.Microseconds()); err != nil {
 			return err
 		}

@@ -35,6 +35,12 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) pyth.Store { return open(t, filepath.Join(t.TempDir(), "db")) })
 }
 
+func TestLostExecutionsAfterClockJump(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "db"))
+	defer func() { _ = s.Close() }()
+	storetest.LostServerOfFuture(t, s, s.Jobs().GetExecutor().Exec)
+}
+
 func TestOpenReadsDatabaseOfRunningServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	if _, err := sqlite.OpenToRead(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -300,4 +301,24 @@ func testLostExecutions(t *testing.T, s pyth.Store) {
 	wantLost(0)
 	same(t, []*pyth.QueuedExecution{claimed}, claim(t, s, "alive", pyth.QueueShare{User: "ada", Runs: 5}))
 	wantStart(t, s, "alive", claimed.ID, true)
+}
+
+// LostServerOfFuture checks that runs of a lost server are found after the clock was set
+// back. The function exec executes a statement in the database of the store.
+func LostServerOfFuture(t *testing.T, s pyth.Store, exec func(ctx context.Context, statement string, args ...any) error) {
+	create(t, s, "ada")
+	keepServers(t, s, "lost", "alive")
+	q := queued("ada", 1)
+	enqueue(t, s, q)
+	claim(t, s, "lost", pyth.QueueShare{User: "ada", Runs: 1})
+	wantStart(t, s, "lost", q.ID, true)
+	const day = "86400000000" // in microseconds
+	want(t, exec(t.Context(), "UPDATE servers SET seen_at = seen_at + "+day), "")
+	// A server that is alive has time for its next sign of life.
+	if got, err := s.LostExecutions(t.Context(), "new", time.Hour, 10); err != nil || len(got) != 0 {
+		t.Errorf("got %v, %v, want no lost runs", got, err)
+	}
+	if got, err := s.LostExecutions(t.Context(), "new", 0, 10); err != nil || len(got) != 1 || got[0].ID != q.ID {
+		t.Errorf("got %v, %v, want the run %s", got, err, q.ID)
+	}
 }
