@@ -61,12 +61,18 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	if c == (pyth.Credentials{}) {
 		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send an API key in the header x-api-key, or an API key or a token from /api/login in Authorization: Bearer."}
 	}
+	return h.authenticate(ctx, c)
+}
+
+// authenticate stores the caller with these credentials in the request.
+func (h *Handler) authenticate(ctx context.Context, c pyth.Credentials) error {
 	_, span := tracing.Start(ctx, "authenticate")
 	p, err := h.cfg.Accounts.Authenticate(ctx, c)
 	span.End(err)
 	if err != nil {
 		return err
 	}
+	req := requestOf(ctx)
 	req.principal = p
 	setConnectionAuthenticated(ctx)
 	req.origin.Credential, req.origin.KeyID, req.origin.KeyPrefix = p.Credential, p.KeyID, p.KeyPrefix

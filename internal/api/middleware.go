@@ -16,6 +16,20 @@ import (
 
 // ServeHTTP handles one request, measures it and writes it to the access log.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.observe(w, r, h.writeError, func(rw *response, r *http.Request, req *request) {
+		if !h.allowOrigin(rw, r) {
+			h.route(rw, r, req)
+		}
+	})
+}
+
+// errorWriter writes an error response.
+type errorWriter func(w http.ResponseWriter, r *http.Request, err error)
+
+// observe adds the state of a request to its context, and calls "serve". It measures the
+// request, writes it to the access log, and handles a panic. The function "refuse" writes
+// the response to a request whose handler panicked.
+func (h *Handler) observe(w http.ResponseWriter, r *http.Request, refuse errorWriter, serve func(*response, *http.Request, *request)) {
 	start := h.now()
 	req := &request{id: requestID(r.Header), ip: clientIP(r, h.live.Load().TrustedProxies)}
 	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
@@ -52,7 +66,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		h.metrics.inFlight.Dec()
 		if cause := recover(); cause != nil {
-			h.recovered(rw, r, req, cause)
+			h.recovered(rw, r, req, refuse, cause)
 		}
 		took := h.now().Sub(start)
 		status := rw.status()
@@ -66,9 +80,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.logAccess(r, req, status, rw.bytes, took)
 		endTrace(span, r, req, status)
 	}()
-	if !h.allowOrigin(rw, r) {
-		h.route(rw, r, req)
-	}
+	serve(rw, r, req)
 }
 
 // ambiguousFraming reports whether a proxy and this server may disagree about the end of
@@ -89,7 +101,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		req.route = p
 	}
 	if h.draining.Load() && !servedWhileDraining(req.route) {
-		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Wait for the number of seconds in Retry-After, and try again."})
+		h.writeError(w, r, errDraining())
 		return
 	}
 	if hasCredential(r.URL.RawQuery) {
@@ -111,6 +123,11 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	default:
 		h.mux.ServeHTTP(w, r)
 	}
+}
+
+// errDraining returns the error for a request to a stopping server.
+func errDraining() error {
+	return &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Wait for the number of seconds in Retry-After, and try again."}
 }
 
 // The method "refuse" sends an error response to a request that matches no route. The
@@ -171,7 +188,7 @@ func containsKey(s string) bool {
 
 // The method "recovered" processes a panic of a handler. If no part of a response was
 // sent, it responds with an internal error. Otherwise it closes the connection.
-func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
+func (h *Handler) recovered(w *response, r *http.Request, req *request, refuse errorWriter, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
 	}
@@ -184,7 +201,7 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Del("Content-Length")
-	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
+	refuse(w, r, &pyth.Error{Code: pyth.CodeInternal})
 }
 
 // response is a ResponseWriter that records the status and the size of the response. It

@@ -46,12 +46,19 @@ type ServerConfig struct {
 	Logger *slog.Logger
 }
 
+// Drainer is a handler that can refuse new requests: a Handler or a Mount.
+type Drainer interface {
+	http.Handler
+	// Drain makes the handler refuse new requests. Current requests continue.
+	Drain()
+}
+
 // Server serves a Handler on a listener. The Server limits connections. The Handler
 // limits the time for bodies and responses.
 //
 // A caller must call Serve once and Shutdown once.
 type Server struct {
-	handler     *Handler
+	handler     Drainer
 	server      *http.Server
 	connections *connections
 	drainDelay  time.Duration
@@ -64,7 +71,7 @@ type Server struct {
 }
 
 // NewServer returns a Server for the Handler. Call Serve to start it.
-func NewServer(h *Handler, cfg ServerConfig) *Server {
+func NewServer(h Drainer, cfg ServerConfig) *Server {
 	setDefault(&cfg.ReadHeaderTimeout, 10*time.Second)
 	setDefault(&cfg.IdleTimeout, 120*time.Second)
 	setDefault(&cfg.CancelDelay, 5*time.Second)

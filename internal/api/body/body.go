@@ -73,6 +73,12 @@ func ReadMessage(w http.ResponseWriter, r *http.Request, limit int64, memory *Re
 	return data, checkShape(data)
 }
 
+// ReadBytes returns a body without checking its media type or its content. The caller
+// must validate the body.
+func ReadBytes(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
+	return readAll(w, r, limit, memory)
+}
+
 // receive checks the media type and then reads the whole body.
 func receive(w http.ResponseWriter, r *http.Request, hasBody bool, limit int64, memory *Reservation) ([]byte, error) {
 	if err := checkMediaType(r.Header, hasBody); err != nil {
