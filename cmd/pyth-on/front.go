@@ -60,6 +60,8 @@ type front struct {
 	// redirect is the listener that redirects browsers to HTTPS. It is nil without
 	// --redirect-addr.
 	redirect net.Listener
+	// The field "e2b" is the listener for clients of E2B. It is nil without --e2b-addr.
+	e2b net.Listener
 	// tls is nil if the server does not use TLS. At most one of the fields
 	// "certificates" and "acme" is not nil.
 	tls          *tls.Config
@@ -90,6 +92,11 @@ func (c *serveCommand) openFront(ctx context.Context, dataDir string, logger *sl
 	if c.RedirectAddr != "" {
 		if f.redirect, err = listen.Open(ctx, c.RedirectAddr, 0); err != nil {
 			return nil, fmt.Errorf("%w; choose another address with --redirect-addr", err)
+		}
+	}
+	if c.E2BAddr != "" {
+		if f.e2b, err = listen.Open(ctx, c.E2BAddr, fs.FileMode(mode)); err != nil {
+			return nil, fmt.Errorf("%w; choose another address with --e2b-addr", err)
 		}
 	}
 	switch {
@@ -174,7 +181,7 @@ func (f *front) start(ctx context.Context) error {
 
 // close closes all listeners.
 func (f *front) close() {
-	for _, l := range []net.Listener{f.listener, f.redirect} {
+	for _, l := range []net.Listener{f.listener, f.redirect, f.e2b} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/pyth-on/pyth-on/internal/api"
@@ -23,11 +26,11 @@ const signalWindow = time.Second / 2
 // running programs have ended. It waits no longer than the sum of DrainDelay and
 // DrainTimeout.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *front, services *app.Server, logger *slog.Logger) error {
-	server := api.NewServer(services.Handler, api.ServerConfig{
-		DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), TLS: front.tls, HSTS: c.HSTS, Logger: logger,
-	})
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(front.listener) }()
+	servers := c.newServers(front, services, logger)
+	served := make(chan error, len(servers))
+	for server, listener := range servers {
+		go func() { served <- server.Serve(listener) }()
+	}
 	if err := front.start(ctx); err != nil {
 		return err
 	}
@@ -55,7 +58,7 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *fro
 		services.Drain(drain)
 		close(drained)
 	}()
-	err := server.Shutdown(drain)
+	err := shutDown(drain, maps.Keys(servers))
 	<-drained
 	if errors.Is(err, context.DeadlineExceeded) {
 		logger.Warn("running programs canceled")
@@ -63,7 +66,44 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), front *fro
 		return err
 	}
 	logger.Info("stopped")
-	return <-served
+	var failed error
+	for range servers {
+		failed = errors.Join(failed, <-served)
+	}
+	return failed
+}
+
+// newServers returns the servers of the listeners: one for the API, and one for clients
+// of E2B if they have a listener. Together, the servers have at most the maximum number
+// of connections.
+func (c *serveCommand) newServers(front *front, services *app.Server, logger *slog.Logger) map[*api.Server]net.Listener {
+	config := api.ServerConfig{
+		DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), TLS: front.tls, HSTS: c.HSTS, Logger: logger,
+	}
+	if front.e2b == nil {
+		return map[*api.Server]net.Listener{api.NewServer(services.Handler, config): front.listener}
+	}
+	config.MaxConnections = max(config.MaxConnections/2, 1)
+	return map[*api.Server]net.Listener{
+		api.NewServer(services.Handler, config): front.listener, api.NewServer(services.E2B, config): front.e2b,
+	}
+}
+
+// shutDown shuts all servers down at the same time.
+func shutDown(ctx context.Context, servers iter.Seq[*api.Server]) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var all error
+	for server := range servers {
+		wg.Go(func() {
+			err := server.Shutdown(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			all = errors.Join(all, err)
+		})
+	}
+	wg.Wait()
+	return all
 }
 
 // serveMetrics serves metrics on the address. It does nothing if the address is "".

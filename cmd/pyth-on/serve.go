@@ -18,6 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/execution"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/listen"
 )
 
 type serveCommand struct {
@@ -55,6 +56,7 @@ type serveCommand struct {
 	backupFlags
 	mailFlags
 	oidcFlags
+	e2bFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set for a program."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether the server redacts the values of secrets in output: ${enum}. A request can override this setting with redactSecrets."`
@@ -174,6 +176,9 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	if store.description != "" {
 		database = slog.String("database", store.description)
 	}
+	if front.e2b != nil {
+		logger.Info("serving clients of E2B", "url", listen.URL(front.e2b, front.tls != nil))
+	}
 	logger.Info("serving", slog.String("url", address), slog.String("docs", address+"/docs"), slog.String("version", version),
 		server.Versions(), slog.String("data", data.Path), database)
 	return c.untilStopped(ctx, stop, front, server, logger)
@@ -266,7 +271,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
 		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Cluster: cluster, Model: model,
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
-		Async: app.AsyncConfig(c.asyncFlags), Backups: backups, Mail: mail, OIDC: oidc,
+		Async: app.AsyncConfig(c.asyncFlags), Backups: backups, Mail: mail, OIDC: oidc, E2B: c.e2bFlags.config(),
 		API: api.Config{
 			PublicURL: c.PublicURL, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},

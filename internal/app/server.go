@@ -85,6 +85,7 @@ type ServerConfig struct {
 	Mail        MailConfig
 	OIDC        OIDCConfig
 	Backups     BackupConfig
+	E2B         E2BConfig
 
 	// Tracer begins the traces of requests. It is nil if the server records no traces.
 	Tracer *tracing.Tracer
@@ -99,6 +100,8 @@ type ServerConfig struct {
 // Server holds the services of a server and the Handler that serves its API.
 type Server struct {
 	Handler *api.Handler
+	// E2B serves the protocols of E2B. It is nil if they are disabled.
+	E2B *api.Mount
 
 	config  *ServerConfig
 	gate    diskGate
@@ -212,6 +215,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.Handler, err = api.New(settings); err != nil {
 		return nil, err
 	}
+	s.openE2B(&settings)
 	s.awaitWorkers(ctx)
 	// The start of the server needs more memory than normal operation. Return the
 	// unused memory to the system.

@@ -1,0 +1,187 @@
+package e2b_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/e2b/envd/filesystem"
+)
+
+func TestTokensAreBoundToOneSandbox(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	a, b := h.create(adaKey), h.create(adaKey)
+	for name, headers := range map[string][]string{
+		"other sandbox": {"E2b-Sandbox-Id", a.SandboxID, "E2b-Sandbox-Port", "49983", "X-Access-Token", b.EnvdAccessToken},
+		"traffic token": {"E2b-Sandbox-Id", a.SandboxID, "E2b-Sandbox-Port", "49983", "X-Access-Token", a.TrafficAccessToken},
+		"api key":       {"E2b-Sandbox-Id", a.SandboxID, "E2b-Sandbox-Port", "49983", "X-Access-Token", adaKey},
+		"absent":        {"E2b-Sandbox-Id", "session-999", "E2b-Sandbox-Port", "49983", "X-Access-Token", a.EnvdAccessToken},
+		"mixed":         {"E2b-Sandbox-Id", a.SandboxID, "E2b-Sandbox-Port", "49999", "X-Access-Token", a.EnvdAccessToken, "E2B-Traffic-Access-Token", b.TrafficAccessToken},
+		"mixed too":     {"E2b-Sandbox-Id", a.SandboxID, "E2b-Sandbox-Port", "49999", "X-Access-Token", b.EnvdAccessToken, "E2B-Traffic-Access-Token", a.TrafficAccessToken},
+	} {
+		for _, path := range []string{"/health", "/files?path=a", "/contexts"} {
+			if got := h.send("GET", path, "", headers...); got.status != 502 || !strings.Contains(got.body, "The sandbox was not found") {
+				t.Errorf("%s %s: %d %s", name, path, got.status, got.body)
+			}
+		}
+	}
+}
+
+func TestSandboxHeadersMustBeUnambiguous(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.create(adaKey)
+	id, port, token := "E2b-Sandbox-Id", "E2b-Sandbox-Port", "X-Access-Token"
+	for name, c := range map[string]struct {
+		status  int
+		headers []string
+	}{
+		"two ids":      {400, []string{id, b.SandboxID, id, "session-002", port, "49983", token, b.EnvdAccessToken}},
+		"two ports":    {400, []string{id, b.SandboxID, port, "49983", port, "49999", token, b.EnvdAccessToken}},
+		"no port":      {400, []string{id, b.SandboxID, token, b.EnvdAccessToken}},
+		"no id":        {400, []string{port, "49983", token, b.EnvdAccessToken}},
+		"other port":   {502, []string{id, b.SandboxID, port, "8080", token, b.EnvdAccessToken}},
+		"odd port":     {502, []string{id, b.SandboxID, port, "049983", token, b.EnvdAccessToken}},
+		"list of ids":  {502, []string{id, b.SandboxID + "," + b.SandboxID, port, "49983", token, b.EnvdAccessToken}},
+		"path in id":   {502, []string{id, "../" + b.SandboxID, port, "49983", token, b.EnvdAccessToken}},
+		"two tokens":   {401, []string{id, b.SandboxID, port, "49983", token, b.EnvdAccessToken, token, b.EnvdAccessToken}},
+		"no token":     {401, []string{id, b.SandboxID, port, "49983"}},
+		"only the key": {401, []string{id, b.SandboxID, port, "49983", "X-API-KEY", adaKey}},
+	} {
+		if got := h.send("GET", "/envs", "", c.headers...); got.status != c.status {
+			t.Errorf("%s: %d %s, want %d", name, got.status, got.body, c.status)
+		}
+	}
+	// Headers of a sandbox do not lead to the control plane, and a token is no key.
+	h.send("GET", "/v2/sandboxes", "", id, b.SandboxID, port, "49983", token, b.EnvdAccessToken).want(t, 404, "no operation")
+	h.send("GET", "/v2/sandboxes", "", "X-API-KEY", b.EnvdAccessToken).want(t, 401, "")
+}
+
+func TestRevokedKeyEndsAccess(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.create(adaKey)
+	other := &box{h: h}
+	h.send("POST", "/sandboxes/"+b.SandboxID+"/connect", `{"timeout": 60}`, "X-API-KEY", adaKey+"2").want(t, 200, "").decode(t, other)
+	if other.EnvdAccessToken == b.EnvdAccessToken {
+		t.Fatal("two keys have one token")
+	}
+	var again box
+	h.send("POST", "/sandboxes/"+b.SandboxID+"/connect", `{"timeout": 60}`, "X-API-KEY", adaKey).want(t, 200, "").decode(t, &again)
+	if again.EnvdAccessToken != b.EnvdAccessToken {
+		t.Error("one key has two tokens")
+	}
+	signed := b.sign("read", "a.txt", "")
+	b.envd("POST", "/files?path=a.txt", "content", "Content-Type", "application/octet-stream").want(t, 200, "a.txt")
+	h.send("GET", signed, "").want(t, 200, "content")
+	h.gate.mu.Lock()
+	h.gate.revoked[adaKey] = true
+	h.gate.mu.Unlock()
+	b.envd("GET", "/files?path=a.txt", "").want(t, 401, `"code":401`)
+	h.send("GET", signed, "").want(t, 401, "")
+	b.interpreter("POST", "/execute", `{"code": "1"}`).want(t, 401, "")
+	b.envd("POST", filesystem.FilesystemStatProcedure, `{"path": "a.txt"}`).want(t, 401, `"code":"unauthenticated"`)
+	other.envd("GET", "/files?path=a.txt", "").want(t, 200, "content")
+}
+
+func TestScopesLimitProtocols(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.create(adaKey)
+	h.gate.denied[pyth.ScopeExecute] = true
+	b.interpreter("POST", "/execute", `{"code": "1"}`).want(t, 403, "no scope execute")
+	b.envd("POST", "/process.Process/List", `{}`).want(t, 403, `"code":"permission_denied"`)
+	b.envd("POST", filesystem.FilesystemListDirProcedure, `{"path": "/home/user"}`).want(t, 200, "")
+}
+
+// sign returns the path of a request with a signature.
+func (b *box) sign(operation, path, expiration string) string {
+	text := fmt.Sprintf("%s:%s:%s:%s", path, operation, "", b.EnvdAccessToken)
+	query := url.Values{"path": {path}}
+	if expiration != "" {
+		text += ":" + expiration
+		query.Set("signature_expiration", expiration)
+	}
+	sum := sha256.Sum256([]byte(text))
+	query.Set("signature", "v1_"+base64.RawStdEncoding.EncodeToString(sum[:]))
+	return "/files?" + query.Encode()
+}
+
+func TestSignatureGivesAccessToOneFile(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b, other := h.create(adaKey), h.create(bobKey)
+	h.send("POST", b.sign("write", "a.txt", ""), "of ada", "Content-Type", "application/octet-stream").want(t, 200, `"path":"/home/user/a.txt"`)
+	other.envd("POST", "/files?path=a.txt", "of bob", "Content-Type", "application/octet-stream").want(t, 200, "")
+	later := fmt.Sprint(time.Now().Add(time.Hour).Unix())
+	read := b.sign("read", "a.txt", later)
+	h.send("GET", read, "").want(t, 200, "of ada")
+	h.send("GET", read, "", "E2b-Sandbox-Id", b.SandboxID, "E2b-Sandbox-Port", "49983").want(t, 200, "of ada")
+	for name, c := range map[string]struct{ method, path string }{
+		"expired":            {"GET", b.sign("read", "a.txt", fmt.Sprint(time.Now().Unix()))},
+		"expired long ago":   {"GET", b.sign("read", "a.txt", "0")},
+		"no number":          {"GET", b.sign("read", "a.txt", "never")},
+		"other expiration":   {"GET", strings.Replace(read, later, "9"+later, 1)},
+		"without expiration": {"GET", strings.Replace(read, "&signature_expiration="+later, "", 1)},
+		"other path":         {"GET", strings.Replace(read, "a.txt", "b.txt", 1)},
+		"same path":          {"GET", strings.Replace(read, "a.txt", ".%2Fa.txt", 1)},
+		"other user":         {"GET", read + "&username=user"},
+		"other operation":    {"POST", read},
+		"read by write":      {"GET", b.sign("write", "a.txt", "")},
+		"wrong":              {"GET", "/files?path=a.txt&signature=v1_" + strings.Repeat("A", 43)},
+		"none":               {"GET", "/files?path=a.txt"},
+	} {
+		if got := h.send(c.method, c.path, "new", "Content-Type", "application/octet-stream"); got.status != 401 {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	h.send("GET", read+"&path=b.txt", "").want(t, 400, "only once")
+	h.send("GET", read, "", "E2b-Sandbox-Id", other.SandboxID, "E2b-Sandbox-Port", "49983").want(t, 401, "invalid signature")
+	if other.envd("GET", "/files?path=a.txt", "").body != "of bob" {
+		t.Error("a signature changed the file of another sandbox")
+	}
+}
+
+func TestHugeMessagesAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.create(adaKey)
+	huge := `{"path": "` + strings.Repeat("a", 3<<20) + `"}`
+	b.envd("POST", filesystem.FilesystemStatProcedure, huge).want(t, 400, `"code":"invalid_argument"`)
+	// The length in the header of a message is a lie.
+	for _, prefix := range []string{"\x00\xff\xff\xff\xff", "\x00\x00\x00\x00\xff", "\x01\x00\x00\x00\x02"} {
+		got := b.envd("POST", filesystem.FilesystemWatchDirProcedure, prefix+"{}", "Content-Type", "application/connect+json")
+		if got.status != 200 || !strings.Contains(got.body, `"error"`) {
+			t.Errorf("%q: %d %q", prefix, got.status, got.body)
+		}
+	}
+	b.interpreter("POST", "/execute", `{"code": "`+strings.Repeat("a", 8<<20)+`"}`).want(t, 413, "")
+}
+
+// TestPathsStayInHome checks that all operations refuse paths outside of the home
+// directory.
+func TestPathsStayInHome(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.create(adaKey)
+	for _, path := range []string{"/etc/passwd", "../../etc/passwd", "/home/user/../other", "/home/user2/a", "/", "/workspace", "a\x00b"} {
+		b.envd("GET", "/files?path="+url.QueryEscape(path), "").want(t, 400, `"code":400`)
+		b.envd("POST", "/files?path="+url.QueryEscape(path), "x", "Content-Type", "application/octet-stream").want(t, 400, "")
+		message := `{"path": ` + fmt.Sprintf("%q", strings.ReplaceAll(path, "\x00", "\\u0000")) + `}`
+		message = strings.ReplaceAll(message, `\\u`, `\u`)
+		for _, procedure := range []string{filesystem.FilesystemStatProcedure, filesystem.FilesystemListDirProcedure, filesystem.FilesystemRemoveProcedure, filesystem.FilesystemMakeDirProcedure, filesystem.FilesystemCreateWatcherProcedure} {
+			b.envd("POST", procedure, message).want(t, 400, `"code":"`+connect.CodeInvalidArgument.String())
+		}
+	}
+	for _, path := range []string{"a", "/home/user/a", "/work/a", "./x/../a", "//home/user//a"} {
+		b.envd("POST", "/files?path="+url.QueryEscape(path), "x", "Content-Type", "application/octet-stream").want(t, 200, `"/home/user/a"`)
+	}
+}

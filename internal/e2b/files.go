@@ -1,0 +1,235 @@
+package e2b
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// writtenFile describes an uploaded file.
+type writtenFile struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	Path string `json:"path"`
+}
+
+// maxParts limits the number of files in one upload.
+const maxParts = 1000
+
+// serveSigned serves a request for a file that has a signature and names no sandbox. The
+// signature selects the sandbox: only the holder of its access token can sign.
+func (s *Server) serveSigned(w http.ResponseWriter, r *http.Request) {
+	s.serveSignedOf(w, r, s.sandboxes.list(func(*sandbox) bool { return true }))
+}
+
+// serveSignedOf serves the request if its signature belongs to one of the sandboxes.
+func (s *Server) serveSignedOf(w http.ResponseWriter, r *http.Request, sandboxes []*sandbox) {
+	q := r.URL.Query()
+	for _, name := range []string{"path", "username", "signature", "signature_expiration"} {
+		if len(q[name]) > 1 {
+			s.Refuse(w, r, fail(http.StatusBadRequest, "Send the parameter %s only once.", name))
+			return
+		}
+	}
+	request := &signed{
+		operation: operationRead, path: q.Get("path"), user: q.Get("username"),
+		signature: q.Get("signature"), expiration: q.Get("signature_expiration"),
+	}
+	if r.Method == http.MethodPost {
+		request.operation = operationWrite
+	}
+	if request.signature == "" {
+		s.Refuse(w, r, errNoToken(envdTokenHeader))
+		return
+	}
+	var x *sandbox
+	var g *grant
+	// Check all sandboxes, so that the duration does not depend on the result.
+	for _, candidate := range sandboxes {
+		if found := candidate.find(request.matches); found != nil {
+			x, g = candidate, found
+		}
+	}
+	if g == nil {
+		s.Refuse(w, r, fail(http.StatusUnauthorized, "invalid signature"))
+		return
+	}
+	if request.expired(s.config.Clock()) {
+		s.Refuse(w, r, fail(http.StatusUnauthorized, "signature is already expired"))
+		return
+	}
+	if admitted, ok := s.admit(w, r, x, g, s.Refuse, pyth.ScopeSessions); ok {
+		s.dispatch(w, admitted, s.envd, s.Refuse)
+	}
+}
+
+// readFile sends a file.
+func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
+	name, err := fileOf(r)
+	if err != nil {
+		s.Refuse(w, r, err)
+		return
+	}
+	a := accessOf(r.Context())
+	begun := false
+	err = s.config.Sessions.ReadFile(r.Context(), a.user, a.id, name, func(size int64, content io.Reader) error {
+		begun = true
+		header := w.Header()
+		header.Set("Content-Type", "application/octet-stream")
+		header.Set("Content-Length", strconv.FormatInt(size, 10))
+		header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
+		header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+		w.WriteHeader(http.StatusOK)
+		_, err := io.CopyN(s.config.Gate.Download(w), content, size)
+		return err
+	})
+	if err != nil && !begun {
+		s.Refuse(w, r, fileError(name, err))
+	}
+}
+
+// writeFiles stores the body as one file, or each part of a form as one file.
+func (s *Server) writeFiles(w http.ResponseWriter, r *http.Request) {
+	written, err := s.upload(w, r)
+	if err != nil {
+		s.Refuse(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, written)
+}
+
+func (s *Server) upload(w http.ResponseWriter, r *http.Request) ([]writtenFile, error) {
+	if err := checkUser(r.URL.Query().Get("username")); err != nil {
+		return nil, err
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Metadata-") {
+			return nil, fail(http.StatusBadRequest, "Metadata of files is not supported by this server. Remove the header %s.", clip(name))
+		}
+	}
+	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, "The Content-Type must be multipart/form-data or application/octet-stream.")
+	}
+	body, err := s.uploadBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	switch mediaType {
+	case "multipart/form-data":
+		return s.writeParts(r, multipart.NewReader(body, parameters["boundary"]))
+	case "application/octet-stream":
+		f, err := s.writeFile(r, r.URL.Query().Get("path"), body)
+		return []writtenFile{f}, err
+	default:
+		return nil, fail(http.StatusBadRequest, "The Content-Type must be multipart/form-data or application/octet-stream.")
+	}
+}
+
+// uploadBody returns the body of an upload, without its compression. The disk limit of
+// the session also limits the decompressed size.
+func (s *Server) uploadBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+	body, err := s.config.Gate.Upload(w, r)
+	if err != nil {
+		return nil, err
+	}
+	switch coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		decompressed, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, "The body is not compressed with gzip.")
+		}
+		return decompressed, nil
+	default:
+		return nil, fail(http.StatusUnsupportedMediaType, "The Content-Encoding must be gzip or identity.")
+	}
+}
+
+// writeParts stores the parts of a form with the name "file". The query parameter "path"
+// or the file name of the part is the path of the file.
+func (s *Server) writeParts(r *http.Request, parts *multipart.Reader) ([]writtenFile, error) {
+	written := []writtenFile{}
+	for range maxParts {
+		// NextRawPart does not change the content of a part.
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) && len(written) > 0 {
+			return written, nil
+		}
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, "The form is not valid.")
+		}
+		name, ok := fileName(part)
+		if !ok {
+			continue
+		}
+		if p := r.URL.Query().Get("path"); p != "" {
+			name = p
+		}
+		f, err := s.writeFile(r, name, part)
+		if err != nil {
+			return nil, err
+		}
+		written = append(written, f)
+	}
+	return nil, fail(http.StatusBadRequest, "The form has more than %d files.", maxParts)
+}
+
+// fileName returns the file name of a part with the name "file". The method
+// multipart.Part.FileName would remove the directories.
+func fileName(part *multipart.Part) (string, bool) {
+	_, parameters, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	return parameters["filename"], err == nil && parameters["name"] == "file"
+}
+
+func (s *Server) writeFile(r *http.Request, name string, content io.Reader) (writtenFile, error) {
+	rel, err := relativeFile(name)
+	if err != nil {
+		return writtenFile{}, err
+	}
+	a := accessOf(r.Context())
+	if _, err := s.config.Sessions.WriteFile(r.Context(), a.user, a.id, rel, content); err != nil {
+		return writtenFile{}, fileError(rel, err)
+	}
+	return writtenFile{Name: path.Base(rel), Type: "file", Path: absolute(rel)}, nil
+}
+
+// fileOf returns the path in the query, relative to the home directory.
+func fileOf(r *http.Request) (string, error) {
+	q := r.URL.Query()
+	if err := checkUser(q.Get("username")); err != nil {
+		return "", err
+	}
+	return relativeFile(q.Get("path"))
+}
+
+func relativeFile(name string) (string, error) {
+	if name == "" {
+		return "", fail(http.StatusBadRequest, "path is required")
+	}
+	rel, err := relative(name)
+	if err == nil && rel == "." {
+		err = fail(http.StatusBadRequest, "path '%s' is a directory", clip(name))
+	}
+	return rel, err
+}
+
+// fileError converts an error of a file operation.
+func fileError(name string, err error) error {
+	switch pyth.ErrorCode(err) {
+	case pyth.CodeNotFound:
+		return fail(http.StatusNotFound, "path '%s' does not exist", clip(absolute(name)))
+	case pyth.CodeTooLarge:
+		return fail(http.StatusInsufficientStorage, "not enough disk space available: the file is larger than the disk of the sandbox")
+	}
+	return err
+}

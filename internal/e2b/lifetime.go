@@ -1,0 +1,102 @@
+package e2b
+
+import (
+	"net/http"
+	"time"
+)
+
+// setTimeout sets the time at which the sandbox ends, also to an earlier time.
+func (s *Server) setTimeout(c *call, x *sandbox) error {
+	var in struct {
+		Timeout *int64 `json:"timeout"`
+	}
+	if err := s.readControl(c, &in); err != nil {
+		return err
+	}
+	if in.Timeout == nil {
+		return fail(http.StatusBadRequest, "timeout is required")
+	}
+	timeout, err := timeoutOf(*in.Timeout)
+	if err != nil {
+		return err
+	}
+	s.sandboxes.setEnd(x, s.config.Clock().Add(timeout))
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// connectSandbox returns the access tokens of the sandbox. It can only move the end of
+// the sandbox to a later time.
+func (s *Server) connectSandbox(c *call, x *sandbox) error {
+	var in struct {
+		Timeout *int64 `json:"timeout"`
+	}
+	if err := s.readControl(c, &in); err != nil {
+		return err
+	}
+	if in.Timeout == nil {
+		return fail(http.StatusBadRequest, "timeout is required")
+	}
+	timeout, err := timeoutOf(*in.Timeout)
+	if err != nil {
+		return err
+	}
+	s.extend(x, timeout)
+	return s.writeCreated(c, x, http.StatusOK)
+}
+
+// connectSandboxV2 is connectSandbox with a default time-out and an optional body.
+func (s *Server) connectSandboxV2(c *call, x *sandbox) error {
+	in := struct {
+		Timeout *int64 `json:"timeout"`
+	}{}
+	if c.r.ContentLength != 0 {
+		if err := s.readControl(c, &in); err != nil {
+			return err
+		}
+	}
+	timeout := longTimeout
+	if in.Timeout != nil {
+		var err error
+		if timeout, err = timeoutOf(*in.Timeout); err != nil {
+			return err
+		}
+	}
+	s.extend(x, timeout)
+	return s.writeCreated(c, x, http.StatusOK)
+}
+
+const (
+	// defaultRefresh is the time of a refresh without a duration, and maxRefresh the
+	// maximum.
+	defaultRefresh = time.Minute
+	maxRefresh     = time.Hour
+)
+
+// refreshSandbox moves the end of the sandbox to a later time.
+func (s *Server) refreshSandbox(c *call, x *sandbox) error {
+	var in struct {
+		Duration *int64 `json:"duration"`
+	}
+	if c.r.ContentLength != 0 {
+		if err := s.readControl(c, &in); err != nil {
+			return err
+		}
+	}
+	duration := defaultRefresh
+	if in.Duration != nil {
+		if *in.Duration < 0 || *in.Duration > int64(maxRefresh/time.Second) {
+			return fail(http.StatusBadRequest, "duration must be between 0 and %d seconds", int64(maxRefresh/time.Second))
+		}
+		duration = time.Duration(*in.Duration) * time.Second
+	}
+	s.extend(x, duration)
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) extend(x *sandbox, timeout time.Duration) {
+	if at := s.config.Clock().Add(timeout); at.After(x.end()) {
+		s.sandboxes.setEnd(x, at)
+	}
+}
