@@ -150,7 +150,7 @@ func (r *run) Abandon() {
 func jobFrames(job *pyth.Job) []protocol.Frame {
 	env := environ(job.Env)
 	if !job.Network.None() {
-		env = withProxy(env, job.Language.Runtime())
+		env = withProxy(env, job.Language.Runtime(), protocol.ProxyAddress)
 	}
 	header := &protocol.Job{
 		Language:    string(job.Language),

@@ -69,8 +69,9 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 
 // withProxy adds environment variables that make clients use the proxy, except those
 // that the user has set. It does not set ALL_PROXY. With ALL_PROXY, some clients would
-// fail, because they need an additional library for SOCKS.
-func withProxy(env []string, runtime pyth.Runtime) []string {
+// fail, because they need an additional library for SOCKS. The parameter "proxy" is the
+// address of the proxy in the sandbox.
+func withProxy(env []string, runtime pyth.Runtime, proxy string) []string {
 	set := make(map[string]bool, len(env))
 	for _, variable := range env {
 		name, _, _ := strings.Cut(variable, "=")
@@ -78,9 +79,9 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 	}
 	const loopback = "localhost,127.0.0.1,::1"
 	variables := []string{
-		"HTTP_PROXY=http://" + protocol.ProxyAddress, "http_proxy=http://" + protocol.ProxyAddress,
-		"HTTPS_PROXY=http://" + protocol.ProxyAddress, "https_proxy=http://" + protocol.ProxyAddress,
-		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
+		"HTTP_PROXY=http://" + proxy, "http_proxy=http://" + proxy,
+		"HTTPS_PROXY=http://" + proxy, "https_proxy=http://" + proxy,
+		"SOCKS5_PROXY=socks5h://" + proxy, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
 	}
 	if runtime == pyth.NodeRuntime {
 		// Set this variable, because without it fetch and http of Node.js ignore the

@@ -26,6 +26,14 @@ type streams struct {
 	mux *yamux.Session
 	// The field "open" is the number of open streams.
 	open int
+	// rules contains the hosts that the session's processes may connect to.
+	rules pyth.Network
+	// memoryBytes is the memory limit of the session.
+	memoryBytes int64
+	// serving counts the goroutines that serve the guest. The channel "done" is closed
+	// when the streams end.
+	serving sync.WaitGroup
+	done    chan struct{}
 }
 
 // serveStreams tells the guest that a session begins.
@@ -33,13 +41,19 @@ func (s *Sandbox) serveStreams(spec *pyth.SessionSpec) error {
 	if err := s.socket.SetDeadline(time.Now().Add(fileTimeout)); err != nil {
 		return err
 	}
+	x := &s.streams
 	m := &protocol.Serve{Processes: spec.Limits.Processes}
+	if x.rules = (pyth.Network{Rules: spec.Network}); !x.rules.None() && s.launcher.config.Network != nil {
+		m.Network = true
+		// Set all variables, because a process may be of any runtime.
+		m.Env = withProxy(nil, pyth.NodeRuntime, protocol.SessionProxyAddress)
+	}
 	if err := s.conn.SendMessage(protocol.KindServe, m); err != nil {
 		return err
 	}
-	s.streams.mu.Lock()
-	defer s.streams.mu.Unlock()
-	s.streams.served = true
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.served, x.memoryBytes, x.done = true, spec.Limits.MemoryBytes, make(chan struct{})
 	return nil
 }
 
@@ -50,14 +64,14 @@ func (s *Sandbox) Stream(ctx context.Context) (io.ReadWriteCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return s.streams.stream()
-}
-
-func (s *streams) stream() (io.ReadWriteCloser, error) {
-	mux, err := s.take()
+	mux, err := s.streams.take(s)
 	if err != nil {
 		return nil, err
 	}
+	return s.streams.stream(mux)
+}
+
+func (s *streams) stream(mux *yamux.Session) (io.ReadWriteCloser, error) {
 	// Do not hold the lock here, because a hostile guest may not read from the socket.
 	x, err := mux.OpenStream()
 	if err != nil {
@@ -68,7 +82,7 @@ func (s *streams) stream() (io.ReadWriteCloser, error) {
 }
 
 // take counts a new stream, and returns the multiplexer.
-func (s *streams) take() (*yamux.Session, error) {
+func (s *streams) take(sandbox *Sandbox) (*yamux.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -78,12 +92,72 @@ func (s *streams) take() (*yamux.Session, error) {
 		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "The session already has %d open streams to its sandbox. Close some of them, or try again later.", protocol.MaxStreams)
 	case s.mux == nil:
 		var err error
-		if s.mux, err = yamux.Client(s.socket, protocol.StreamsConfig()); err != nil {
+		if s.mux, err = s.begin(sandbox); err != nil {
 			return nil, err
 		}
 	}
 	s.open++
 	return s.mux, nil
+}
+
+// begin starts to multiplex streams. From now on, processes can run outside of runs, so
+// begin also starts to serve their network and to watch their memory.
+func (s *streams) begin(sandbox *Sandbox) (*yamux.Session, error) {
+	mux, err := yamux.Client(s.socket, protocol.StreamsConfig())
+	if err != nil {
+		return nil, err
+	}
+	if sandbox.group == nil {
+		s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
+	}
+	if s.rules.None() || sandbox.launcher.config.Network == nil {
+		return mux, nil // If the guest opens streams, nobody accepts them.
+	}
+	network, err := sandbox.launcher.config.Network(s.rules)
+	if err != nil {
+		return nil, errors.Join(err, mux.Close())
+	}
+	s.serving.Go(func() {
+		s.accept(mux, network)
+		network.Close()
+	})
+	return mux, nil
+}
+
+// accept serves the connections of processes.
+func (s *streams) accept(mux *yamux.Session, network Network) {
+	for {
+		x, err := mux.AcceptStream()
+		if err != nil {
+			return
+		}
+		s.serving.Go(func() {
+			defer func() { _ = x.Close() }()
+			network.Serve(context.Background(), halfCloser{x})
+		})
+	}
+}
+
+// memoryInterval is the time between two checks of the memory of a session without a
+// cgroup, outside of runs.
+const memoryInterval = 100 * time.Millisecond
+
+// watchMemory destroys the sandbox if its programs use more memory than the limit. It is
+// necessary only without a cgroup.
+func (s *Sandbox) watchMemory(limit int64, done <-chan struct{}) {
+	ticker := time.NewTicker(memoryInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		if s.meter.memory() > limit {
+			_ = s.cmd.Process.Kill()
+			return
+		}
+	}
 }
 
 func (s *streams) release() {
@@ -95,11 +169,16 @@ func (s *streams) release() {
 // close ends all streams and closes the socket.
 func (s *streams) close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed = true; s.mux == nil {
+	mux, closed := s.mux, s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if mux == nil || closed {
 		return s.socket.Close()
 	}
-	return s.mux.Close() // This also closes the socket.
+	close(s.done)
+	err := mux.Close() // This also closes the socket.
+	s.serving.Wait()
+	return err
 }
 
 func streamsGone(err error) error {

@@ -30,7 +30,7 @@ func guestOf(t *testing.T) (*Sandbox, *os.File) {
 		t.Fatal(err)
 	}
 	guest := os.NewFile(uintptr(fd), "guest")
-	s := &Sandbox{streams: streams{socket: ours, served: true}}
+	s := &Sandbox{streams: streams{socket: ours, served: true, done: make(chan struct{})}, group: fakeCgroup{}, launcher: new(Launcher)}
 	t.Cleanup(func() {
 		_ = s.streams.close()
 		_ = guest.Close()

@@ -22,6 +22,10 @@ func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionI
 	}
 	inner, err := s.config.Host.SessionStream(ctx, id)
 	if err != nil {
+		if pyth.ErrorCode(err) == pyth.CodeNotFound {
+			// The sandbox has ended, for example because its processes used too much memory.
+			s.expire(x, func() bool { return true })
+		}
 		return nil, err
 	}
 	return &stream{ReadWriteCloser: inner, service: s, session: x}, nil

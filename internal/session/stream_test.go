@@ -54,6 +54,15 @@ func TestStreamCountsAsUse(t *testing.T) {
 		s.expectGone(x)
 	})
 
+	runScene(t, "a session whose sandbox has ended is gone", nil, func(s *scene) {
+		x := s.open()
+		s.host.openFails = pyth.Errorf(pyth.CodeNotFound, "gone")
+		if _, err := s.Stream(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
+			s.Errorf("got %v", err)
+		}
+		s.expectGone(x)
+	})
+
 	runScene(t, "only the owner can open a stream", nil, func(s *scene) {
 		x := s.open()
 		if _, err := s.Stream(s.Context(), "bob", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {

@@ -125,13 +125,13 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 // session.
 func serve(conn *protocol.Conn, control int, p *program, egress *network, host *streams, seen imports, buffer []byte) (*program, error) {
 	for {
-		j, next, err := receiveJob(conn, control, p, host)
+		j, next, err := receiveJob(conn, control, p, egress, host)
 		if err != nil {
 			return nil, err
 		}
 		p = next
 		r := &run{
-			conn: conn, control: control, program: p, job: j, network: egress, buffer: buffer,
+			conn: conn, control: control, program: p, job: j, network: egress, streams: host, buffer: buffer,
 			deadline: time.Now().Add(time.Duration(j.TimeoutMs) * time.Millisecond),
 		}
 		if !j.Session {
@@ -247,7 +247,7 @@ func (p *program) prepareFor(j *protocol.Job) *protocol.Prepare {
 // receiveJob receives a job with its files, and returns the interpreter for it.
 // If the interpreter p has the wrong language or disk size, receiveJob replaces
 // it.
-func receiveJob(conn *protocol.Conn, control int, p *program, host *streams) (*job, *program, error) {
+func receiveJob(conn *protocol.Conn, control int, p *program, egress *network, host *streams) (*job, *program, error) {
 	j := new(job)
 	for {
 		kind, payload, err := conn.Receive()
@@ -310,7 +310,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program, host *streams) (*j
 				err = greet(conn, false, 0)
 			}
 		case protocol.KindServe:
-			err = host.serve(payload)
+			err = host.serve(payload, p, egress)
 		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
 			err = p.files(conn, control, kind, string(payload))
 		default:

@@ -110,16 +110,17 @@ func (r *run) afterInterrupt() error {
 }
 
 // signalChildren sends a signal to all processes that the run has started. It returns
-// true if there is at least one such process.
+// true if there is at least one such process. Processes that streams have started do not
+// belong to the run.
 func (r *run) signalChildren(signal unix.Signal) bool {
 	directories, err := os.ReadDir("/proc")
 	if err != nil {
 		return false
 	}
-	found := false
+	found, others := false, r.streams.owned()
 	for _, d := range directories {
 		pid, err := strconv.Atoi(d.Name())
-		if err != nil || pid == os.Getpid() || pid == r.program.init || pid == r.program.pid {
+		if err != nil || pid == os.Getpid() || pid == r.program.init || pid == r.program.pid || others[pid] {
 			continue
 		}
 		if began, running := processStart(pid); running && began >= r.interruption.began {

@@ -45,11 +45,16 @@ func (n *network) open(p *program) (closeRelay func(), err error) {
 			return nil, err
 		}
 	}
-	listener, err := n.listen(p)
+	return n.relay(p, n.mux, protocol.ProxyAddress)
+}
+
+// relay starts to relay connections to the address over streams of the multiplexer.
+func (n *network) relay(p *program, mux *yamux.Session, address string) (closeRelay func(), err error) {
+	listener, err := n.listen(p, address)
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{mux: n.mux, open: make(map[io.Closer]bool)}
+	r := &relay{mux: mux, open: make(map[io.Closer]bool)}
 	r.all.Go(func() { r.accept(listener) })
 	return func() {
 		_ = listener.Close()
@@ -57,10 +62,10 @@ func (n *network) open(p *program) (closeRelay func(), err error) {
 	}, nil
 }
 
-// listen listens on the loopback address in the program's network namespace. A
+// listen listens on a loopback address in the program's network namespace. A
 // socket belongs to the namespace of the thread that creates it. So this thread
 // enters the program's namespace for the call.
-func (n *network) listen(p *program) (listener net.Listener, err error) {
+func (n *network) listen(p *program, address string) (listener net.Listener, err error) {
 	pidfd, err := unix.PidfdOpen(p.init, 0)
 	if err != nil {
 		return nil, err
@@ -70,7 +75,7 @@ func (n *network) listen(p *program) (listener net.Listener, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unix.Setns(n.home, unix.CLONE_NEWNET)) }()
-	return new(net.ListenConfig).Listen(context.Background(), "tcp", protocol.ProxyAddress)
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 }
 
 // relay holds the open connections of a job.

@@ -113,9 +113,12 @@ func (p *program) ready() error {
 	return fmt.Errorf("the interpreter did not start: %s", message[:max(n, 0)])
 }
 
+// maxFiles is the maximum number of open files of each process.
+const maxFiles = 1024
+
 // limitAll sets the limits that are the same for all jobs.
 func (p *program) limitAll() error {
-	return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0))
+	return errors.Join(p.limit(unix.RLIMIT_NOFILE, maxFiles), p.limit(unix.RLIMIT_CORE, 0))
 }
 
 // countThreads adds the threads of preloaded modules to the interpreter's own

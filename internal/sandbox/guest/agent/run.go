@@ -15,6 +15,7 @@ type run struct {
 	control int
 	program *program
 	network *network
+	streams *streams
 	job     *job
 	exit    protocol.Exit
 	// At the time "deadline", the run is stopped.

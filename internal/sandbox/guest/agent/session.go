@@ -21,6 +21,7 @@ func (r *run) serveInSession() (ended bool, err error) {
 	}
 	if exit.Ended {
 		defer p.close()
+		r.streams.stop()
 		p.end()
 	}
 	if report := r.parseReply(exit); report != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/yamux"
 	"golang.org/x/sys/unix"
 
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/computer"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -19,8 +20,9 @@ const requestTimeout = 30 * time.Second
 type streams struct {
 	// fd is the descriptor of the socket from the host.
 	fd int
-	// mux is nil until a session begins.
-	mux *yamux.Session
+	// mux and computer are nil until a session begins.
+	mux      *yamux.Session
+	computer *computer.Computer
 }
 
 // newStreams returns the streams of the socket fd.
@@ -30,13 +32,19 @@ func newStreams(fd int) *streams {
 	return &streams{fd: fd}
 }
 
-// serve begins to serve streams. It does not wait for a stream. The payload is a
-// protocol.Serve.
-func (s *streams) serve(payload []byte) error {
+// serve begins to serve the streams of a session with the interpreter p. It does not wait
+// for a stream. The payload is a protocol.Serve.
+func (s *streams) serve(payload []byte, p *program, egress *network) error {
 	var session protocol.Serve
 	if err := protocol.Decode(payload, &session); err != nil || s.mux != nil {
 		return err
 	}
+	if err := limitSession(p, &session); err != nil {
+		return err
+	}
+	s.computer = computer.New(computer.Config{
+		Init: p.init, UserID: userID, Dir: workDir, Env: append(defaultEnvironment(), session.Env...), Processes: session.Processes,
+	})
 	// Go's poller accepts only non-blocking descriptors.
 	if err := unix.SetNonblock(s.fd, true); err != nil {
 		return err
@@ -44,6 +52,12 @@ func (s *streams) serve(payload []byte) error {
 	var err error
 	if s.mux, err = yamux.Server(os.NewFile(uintptr(s.fd), "streams"), protocol.StreamsConfig()); err != nil {
 		return err
+	}
+	if session.Network {
+		// The relay ends with the sandbox.
+		if _, err := egress.relay(p, s.mux, protocol.SessionProxyAddress); err != nil {
+			return err
+		}
 	}
 	go s.accept(s.mux)
 	return nil
@@ -62,14 +76,46 @@ func (s *streams) accept(mux *yamux.Session) {
 	}
 }
 
+// limitSession sets the limits of the agent itself. The processes that the agent starts
+// in the session inherit them. For the agent, the limit of processes has no effect,
+// because it has the capability to exceed it.
+func limitSession(p *program, session *protocol.Serve) error {
+	job := &job{Job: protocol.Job{Processes: session.Processes, Session: true}}
+	for resource, value := range map[int]uint64{
+		unix.RLIMIT_NPROC: p.processLimit(job), unix.RLIMIT_NOFILE: maxFiles, unix.RLIMIT_CORE: 0,
+	} {
+		if err := unix.Prlimit(0, resource, &unix.Rlimit{Cur: value, Max: value}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop waits until no process of the session is being started, and prevents further
+// starts.
+func (s *streams) stop() {
+	if s.computer != nil {
+		s.computer.Stop()
+	}
+}
+
+// owned returns the processes that streams have started, with their descendants.
+func (s *streams) owned() map[int]bool {
+	if s.computer == nil {
+		return nil
+	}
+	return s.computer.Owned()
+}
+
 // handle serves one operation.
 func (s *streams) handle(stream *yamux.Stream) {
 	if stream.SetReadDeadline(time.Now().Add(requestTimeout)) != nil {
 		return
 	}
 	conn := protocol.NewStream(stream)
-	if _, _, err := conn.Receive(); err != nil {
+	kind, payload, err := conn.Receive()
+	if err != nil {
 		return
 	}
-	_ = conn.SendMessage(protocol.KindDone, &protocol.Done{Failure: "ENOSYS"})
+	s.computer.Serve(kind, payload, conn, stream)
 }

@@ -84,12 +84,16 @@ func (m *Job) visit(f *fields) {
 type Serve struct {
 	// Processes is the process limit of the session.
 	Processes int
+	// Network is true if the session's processes may connect to hosts. The guest relays
+	// connections to SessionProxyAddress over streams that it opens.
+	Network bool
 	// Env contains the environment of the session's processes as NAME=VALUE.
 	Env []string
 }
 
 func (m *Serve) visit(f *fields) {
 	number(f, &m.Processes)
+	f.bool(&m.Network)
 	f.list(&m.Env)
 }
 

@@ -25,7 +25,7 @@ func messages() []protocol.Message {
 			Language: "python", Program: "main.py", Args: []string{"a", ""}, Env: []string{"A=1", "B=\x00\xff"}, OutputFiles: []string{"*"},
 			TimeoutMs: 1, MemoryBytes: 2, DiskBytes: 3, Processes: 4, MaxFiles: 5, MaxBytes: 6, Results: true, Network: true, Session: true,
 		},
-		&protocol.Serve{Processes: 1, Env: []string{"A=1"}},
+		&protocol.Serve{Processes: 1, Network: true, Env: []string{"A=1"}},
 		&protocol.File{Path: "dir/ü", Content: []byte("content\x00")},
 		&protocol.Encrypted{
 			Language: "python", Name: "n", Salt: []byte("salt"), Time: math.MaxUint32, MemoryKiB: 2, Parallelism: 255, Nonce: []byte("nonce"), Sandbox: "s",
@@ -38,6 +38,18 @@ func messages() []protocol.Message {
 		&protocol.Imports{Names: []string{"json", "re"}},
 		&protocol.Launch{Mode: protocol.ModeSession, Program: "p", Options: "o", TimeoutMs: 1, MemoryBytes: 2, Args: []string{"a"}, Env: []string{"A=1"}, Source: []byte("s")},
 		&protocol.Run{Results: true, TimeoutMs: 1, Code: []byte("c"), Stdin: []byte("i"), Args: []string{"a"}, Env: []string{"A=1"}},
+		&protocol.StartProcess{
+			Command: "c", Args: []string{"a"}, Dir: "d", Env: []string{"A=1"}, Name: "n", Stdin: true, Columns: 1, Rows: 2, TimeoutMs: 3, Follow: true,
+		},
+		&protocol.Process{
+			ID: 1, Name: "n", Command: "c", Terminal: true, Exited: true, Code: 2, Signal: 3, TimedOut: true, StartedMs: 4, EndedMs: 5, OutputBytes: 6,
+		},
+		&protocol.WaitProcess{ID: 1, TimeoutMs: 2},
+		&protocol.ReadProcess{ID: 1, After: 2, Follow: true},
+		&protocol.Output{Stream: 1, Position: 2, Data: []byte("d")},
+		&protocol.WriteProcess{ID: 1, Close: true},
+		&protocol.SignalProcess{ID: 1, Signal: 2},
+		&protocol.ResizeProcess{ID: 1, Columns: 2, Rows: 3},
 		&protocol.Ended{Code: 3, Report: protocol.Report{Name: "n", Message: "m", Traceback: "t", Line: 4}},
 	}
 }

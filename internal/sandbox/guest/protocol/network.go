@@ -11,6 +11,10 @@ import (
 // only while a job with a network runs.
 const ProxyAddress = "127.0.0.1:3128"
 
+// SessionProxyAddress is the address of the proxy for the processes that streams start.
+// Connections are accepted from the beginning to the end of a session with a network.
+const SessionProxyAddress = "127.0.0.1:3129"
+
 // MuxConfig returns the configuration for multiplexing network connections over
 // the second socket of a sandbox. The peer may be hostile, so the sizes of
 // buffers are limited.

@@ -42,7 +42,8 @@
 // Each stream is one operation: the host sends a frame with the request, and both sides
 // then send frames until the agent closes the stream. The agent answers an unknown
 // request with a Done whose Failure is ENOSYS. If the host closes a stream, the agent
-// ends the operation.
+// ends the operation. In a session with a network, the agent opens a stream for each
+// connection of a process that the host has started.
 //
 // # Agent and hooks
 //

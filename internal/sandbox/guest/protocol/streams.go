@@ -15,8 +15,8 @@ const MaxStreams = 64
 const MaxStreamPayload = 1 << 20
 
 // StreamsConfig returns the configuration for multiplexing the streams of a session over
-// the third socket of a sandbox. The host opens the streams. The guest may be hostile,
-// so the host does not accept streams.
+// the third socket of a sandbox. The host opens a stream for each operation. If the
+// session has a network, the guest opens a stream for each connection.
 func StreamsConfig() *yamux.Config {
 	c := MuxConfig()
 	c.AcceptBacklog = MaxStreams
