@@ -167,7 +167,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"docs/operations.md": {
 			starts: true, installed: true, files: map[string]string{"bin/sudo": sudoOfPages, "bin/systemctl": systemctlOfPages},
 			want: []string{
-				`"status":`, `"stdout":"42\n"`, "executionsPerDay: 1000", ".example.org\t", `"state":`, "user, disabled",
+				`"status":`, `"stdout":"42\n"`, "executionsPerDay: 1000", "example.org\t", `"state":`, "user, disabled",
 				"\ncanceled\n", " 0 damaged", "verified\n", "The root key is correct.", "succeeded\n",
 			},
 			notRun: []string{needsNewMachine, needsNewMachine},
