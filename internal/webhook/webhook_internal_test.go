@@ -218,6 +218,26 @@ func TestDeliveryIsRepeatedForADay(t *testing.T) {
 	}
 }
 
+// TestDeliveryOutlivesClockJump sets the clock one day ahead. The delivery must not fail
+// before the usual number of attempts.
+func TestDeliveryOutlivesClockJump(t *testing.T) {
+	h := newHarness(t, policyOf())
+	s, _ := receiver(t, status(500))
+	h.hook(s.URL)
+	id := h.run()[0]
+	h.attemptOnce(id)
+	h.now = h.now.Add(25 * time.Hour)
+	for attempts := 2; ; attempts++ {
+		d, delay := h.attemptOnce(id)
+		if failed := d.State == pyth.DeliveryFailed; failed != (attempts == minAttempts()) || failed != (delay == 0) {
+			t.Fatalf("after %d attempts: got %+v, delay %v", attempts, d, delay)
+		} else if failed {
+			break
+		}
+		h.now = h.now.Add(delay)
+	}
+}
+
 // TestBadReceivers checks that no receiver harms the server. It also checks that the
 // outcome of each delivery describes the problem.
 func TestBadReceivers(t *testing.T) {

@@ -38,8 +38,9 @@ type Worker struct {
 func (s *Service) Worker() *Worker { return &Worker{service: s} }
 
 const (
-	// giveUpAfter is the maximum time for all attempts of a delivery. If no attempt
-	// succeeds within this time, the delivery fails.
+	// giveUpAfter is the time after which a delivery fails. However, a delivery has at
+	// least minAttempts attempts. Otherwise a clock that jumps ahead, or a server that was
+	// off for a day, would end all pending deliveries.
 	giveUpAfter = 24 * time.Hour
 	// storeTimeout is the time-out for a write that stores the outcome of an attempt.
 	storeTimeout = 10 * time.Second
@@ -59,6 +60,9 @@ func delays() []time.Duration {
 		time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour,
 	}
 }
+
+// minAttempts returns the minimum number of failed attempts before a delivery fails.
+func minAttempts() int { return len(delays()) }
 
 // NextRetry returns the time of the next attempt after an error of the store.
 func (w *Worker) NextRetry(*river.Job[job]) time.Time {
@@ -109,7 +113,7 @@ func (s *Service) deliver(ctx context.Context, id pyth.DeliveryID) (time.Duratio
 		all := delays()
 		delay = jitter(all[min(d.Attempts, len(all))-1])
 		d.NextAttemptAt = now.Add(delay)
-		if status == http.StatusGone || d.NextAttemptAt.Sub(d.CreatedAt) > giveUpAfter {
+		if status == http.StatusGone || d.Attempts >= minAttempts() && d.NextAttemptAt.Sub(d.CreatedAt) > giveUpAfter {
 			d.State, d.NextAttemptAt, delay, result = pyth.DeliveryFailed, time.Time{}, 0, ResultFailed
 		}
 	}
