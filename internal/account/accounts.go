@@ -23,7 +23,7 @@ const (
 // setup code as the invite. Register then creates the first administrator, even if
 // registration is closed.
 func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
-	used, err := s.mayRegister(ctx, invite)
+	used, err := s.mayRegister(ctx, email, invite)
 	if err != nil {
 		return nil, err
 	}

@@ -117,18 +117,44 @@ func TestConfirmationModes(t *testing.T) {
 }
 
 func TestInvitedUsersAreConfirmed(t *testing.T) {
-	s := newService(t, confirming(account.ConfirmationRequired), func(c *account.Config) {
-		c.Registration, c.Invites = account.RegistrationInvite, []string{"of the operator"}
-	})
-	_, code, err := s.CreateInvite(t.Context(), "", "", 0)
+	for _, mode := range []account.Registration{account.RegistrationInvite, account.RegistrationOpen} {
+		t.Run(string(mode), func(t *testing.T) {
+			s := newService(t, confirming(account.ConfirmationRequired), func(c *account.Config) {
+				c.Registration, c.Invites = mode, []string{"of the operator"}
+			})
+			_, code, err := s.CreateInvite(t.Context(), "", "", 0)
+			want(t, err, "")
+			_, bound, err := s.CreateInvite(t.Context(), "", "D@example.org", 0)
+			want(t, err, "")
+			setup, err := s.CreateSetupCode(t.Context())
+			want(t, err, "")
+			for address, invite := range map[string]string{
+				"a@example.org": code, "b@example.org": "of the operator", "c@example.org": setup, "d@example.org": bound,
+			} {
+				g, err := s.Register(t.Context(), address, password, invite)
+				want(t, err, "")
+				if err == nil && !g.User.EmailUnconfirmedAt.IsZero() {
+					t.Errorf("%s is not confirmed", address)
+				}
+			}
+		})
+	}
+}
+
+// TestOpenRegistrationChecksInvites checks that only a valid invite confirms an address.
+func TestOpenRegistrationChecksInvites(t *testing.T) {
+	s := newService(t, confirming(account.ConfirmationRequired), func(c *account.Config) { c.Registration = account.RegistrationOpen })
+	_, bound, err := s.CreateInvite(t.Context(), "", "ada@example.org", 0)
 	want(t, err, "")
-	setup, err := s.CreateSetupCode(t.Context())
+	_, used, err := s.CreateInvite(t.Context(), "", "", 0)
 	want(t, err, "")
-	for address, invite := range map[string]string{"a@example.org": code, "b@example.org": "of the operator", "c@example.org": setup} {
+	_, err = s.Register(t.Context(), "first@example.org", password, used)
+	want(t, err, "")
+	for address, invite := range map[string]string{"a@example.org": bound, "b@example.org": used, "c@example.org": "wrong"} {
 		g, err := s.Register(t.Context(), address, password, invite)
 		want(t, err, "")
-		if err == nil && !g.User.EmailUnconfirmedAt.IsZero() {
-			t.Errorf("%s is not confirmed", address)
+		if err == nil && g.User.EmailUnconfirmedAt.IsZero() {
+			t.Errorf("%s is confirmed", address)
 		}
 	}
 }

@@ -24,8 +24,9 @@ const (
 
 // mayRegister returns an error if the caller may not register. If the code belongs to a
 // stored invite, mayRegister returns the invite, and the registration must delete it.
-// Otherwise the returned invite is nil.
-func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, error) {
+// Otherwise the returned invite is nil. With open registration, nobody needs an invite,
+// but the e-mail address of a caller with an invite counts as confirmed.
+func (s *Service) mayRegister(ctx context.Context, email, code string) (*pyth.Invite, error) {
 	stored, err := s.storedInvite(ctx, code)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,10 @@ func (s *Service) mayRegister(ctx context.Context, code string) (*pyth.Invite, e
 	}
 	switch s.policy.Load().Registration {
 	case RegistrationOpen:
-		return nil, nil
+		if stored != nil && stored.Email != "" && stored.Email != pyth.EmailKey(email) {
+			return nil, nil // The invite of another address proves nothing.
+		}
+		return stored, nil
 	case RegistrationInvite:
 		if stored != nil {
 			return stored, nil
