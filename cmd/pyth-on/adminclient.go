@@ -126,6 +126,7 @@ func (c *adminServerFlags) remote(agent string) (*adminClient, error) {
 	} else if c.APIKeyFile != "" {
 		return nil, errors.New("both --key and --api-key-file are set; choose one")
 	}
+	warnOfPlainHTTP(os.Stderr, c.Server)
 	// Do not follow redirects, because a redirect could send the API key to another
 	// host.
 	client := &http.Client{

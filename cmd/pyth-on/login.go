@@ -46,6 +46,7 @@ func (c *loginCommand) Run() error {
 	if server == "" {
 		return errors.New("no server; run `pyth-on login URL`, for example `pyth-on login https://api.example.org`")
 	}
+	warnOfPlainHTTP(os.Stderr, server)
 	in := bufio.NewReader(os.Stdin)
 	login := c.withPassword
 	if c.WithKey {
