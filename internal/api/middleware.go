@@ -12,6 +12,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // ServeHTTP handles one request, measures it and writes it to the access log.
@@ -39,6 +40,7 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, refuse errorWr
 	rw := &response{ResponseWriter: w, ctx: r.Context(), timeout: h.cfg.ResponseTimeout, isLast: func() bool {
 		return h.draining.Load() && !servedWhileDraining(req.route)
 	}}
+	rw.rest = body.Track(r)
 	req.r, req.w = r, rw
 	control := http.NewResponseController(w)
 	// Remove the deadline that the previous request on this connection set. Ignore
@@ -214,6 +216,8 @@ type response struct {
 	isLast func() bool
 	// ctx ends when the client disconnects.
 	ctx context.Context
+	// rest is the body of the request. It is nil if the request has no body.
+	rest *body.Rest
 	// sentStatus is the status that was sent. It is 0 if no status was sent.
 	sentStatus int
 	bytes      int64
@@ -236,6 +240,9 @@ func (w *response) status() int {
 func (w *response) canceled() bool { return w.writeFailed || w.ctx.Err() != nil && !w.delivered }
 
 func (w *response) WriteHeader(status int) {
+	if w.sentStatus == 0 && status >= http.StatusBadRequest {
+		w.rest.Discard(w.ResponseWriter)
+	}
 	w.delivered = w.ctx.Err() == nil
 	if w.sentStatus == 0 {
 		w.sentStatus = status

@@ -82,7 +82,6 @@ func ReadBytes(w http.ResponseWriter, r *http.Request, limit int64, memory *Rese
 // receive checks the media type and then reads the whole body.
 func receive(w http.ResponseWriter, r *http.Request, hasBody bool, limit int64, memory *Reservation) ([]byte, error) {
 	if err := checkMediaType(r.Header, hasBody); err != nil {
-		discardRest(w, r, false)
 		return nil, err
 	}
 	return readAll(w, r, limit, memory)
@@ -93,7 +92,6 @@ func receive(w http.ResponseWriter, r *http.Request, hasBody bool, limit int64, 
 // a slow client with a large Content-Length reserves little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
-		discardRest(w, r, false)
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
@@ -114,7 +112,6 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 			if err := memory.grow(size); err != nil {
 				clear(data)
 				memory.Release()
-				discardRest(w, r, true)
 				return nil, err
 			}
 			grown := append(make([]byte, 0, size), data...)
@@ -131,35 +128,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 			return data, nil
 		}
 		if err != nil {
-			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				discardRest(w, r, true)
-			}
 			return nil, ReadError(err, limit)
 		}
-	}
-}
-
-// The server reads the rest of a refused body for at most maxDiscardTime, and at most
-// maxDiscardBytes.
-const (
-	maxDiscardTime  = 5 * time.Second
-	maxDiscardBytes = 128 << 20
-)
-
-// discardRest reads the rest of a refused body. If the server closed the connection while
-// the client still sends, TCP would reset the connection, and the client could lose the
-// response (RFC 9112, section 9.6). The parameter "began" reports whether the server has
-// read a part of the body. If not, a client that sends the header Expect gets the response
-// instead of the permission to send the body.
-func discardRest(w http.ResponseWriter, r *http.Request, began bool) {
-	if !began && r.Header.Get("Expect") != "" {
-		return
-	}
-	// Ignore the errors, because the writer in a test may not support deadlines.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(maxDiscardTime))
-	if _, err := io.CopyN(io.Discard, r.Body, maxDiscardBytes); errors.Is(err, io.EOF) {
-		_ = control.SetReadDeadline(time.Time{})
 	}
 }
 
