@@ -15,6 +15,7 @@ const (
 	Python     Language = "python"
 	JavaScript Language = "javascript"
 	TypeScript Language = "typescript"
+	Bash       Language = "bash"
 )
 
 // Runtime is the name of an interpreter with its libraries. It is a built-in runtime,
@@ -32,7 +33,12 @@ const (
 // an entry here, an interpreter in internal/sandbox/guest/agent, and the interpreter's
 // files to the built-in image.
 var runtimes = [...]runtimeEntry{
-	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
+	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{
+		{Python, "main.py", nil},
+		// Bash needs no runtime of its own: each sandbox can run it. With Python's runtime,
+		// it runs in the warm sandboxes that most servers have most of.
+		{Bash, "main.sh", []string{".bash"}},
+	}},
 	// Node searches all parent directories for node_modules, so it finds /node_modules
 	// from any directory.
 	{NodeRuntime, "Node", "/node_modules", []languageEntry{

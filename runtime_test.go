@@ -23,16 +23,16 @@ func TestLanguagesBelongToTheirRuntime(t *testing.T) {
 		}
 		all = append(all, languages...)
 	}
-	if !slices.Equal(all, pyth.Languages()) || !slices.Equal(all, []pyth.Language{"python", "javascript", "typescript"}) {
+	if !slices.Equal(all, pyth.Languages()) || !slices.Equal(all, []pyth.Language{"python", "bash", "javascript", "typescript"}) {
 		t.Errorf("the languages are %q and %q", all, pyth.Languages())
 	}
-	if got := pyth.AnyOfLanguages(); got != `"python", "javascript" or "typescript"` {
+	if got := pyth.AnyOfLanguages(); got != `"python", "bash", "javascript" or "typescript"` {
 		t.Errorf("an error lists %s", got)
 	}
 }
 
 func TestLanguageOfUnknown(t *testing.T) {
-	for file, want := range map[string]pyth.Language{"a.mjs": pyth.JavaScript, "a.cts": pyth.TypeScript, "a": "", "py": "", "a.rb": "", "": ""} {
+	for file, want := range map[string]pyth.Language{"a.mjs": pyth.JavaScript, "a.cts": pyth.TypeScript, "a.sh": pyth.Bash, "a": "", "py": "", "a.rb": "", "": ""} {
 		if got := pyth.LanguageOf(file); got != want {
 			t.Errorf("LanguageOf(%q) is %q, not %q", file, got, want)
 		}

@@ -670,6 +670,7 @@ type Language string
 // Values of Language.
 const (
 	LanguagePython     Language = "python"
+	LanguageBash       Language = "bash"
 	LanguageJavaScript Language = "javascript"
 	LanguageTypeScript Language = "typescript"
 )

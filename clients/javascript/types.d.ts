@@ -518,7 +518,7 @@ export interface KeyRequest {
 }
 
 /** A programming language. */
-export type Language = "python" | "javascript" | "typescript";
+export type Language = "python" | "bash" | "javascript" | "typescript";
 
 /** A language of the server. */
 export interface LanguageInfo {

@@ -81,7 +81,7 @@ func run(args []string) int {
 func newParser(root *commands, file *settingsFile) (*kong.Kong, error) {
 	return kong.New(root,
 		kong.Name("pyth-on"),
-		kong.Description("Runs untrusted Python, JavaScript and TypeScript programs in gVisor sandboxes. Clients use a REST API.\n\n"+
+		kong.Description("Runs untrusted Python, JavaScript, TypeScript and bash programs in gVisor sandboxes. Clients use a REST API.\n\n"+
 			"Each flag can also be set with the environment variable shown next to it. Flags of a server or worker can be set in a settings file (--config)."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),

@@ -38,7 +38,7 @@ type runCommand struct {
 	Timeout  time.Duration     `default:"${timeout}" help:"Time-out of the program."`
 	Memory   int64             `default:"${memory}" unit:"MiB" help:"Memory limit of the program, in MiB."`
 	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable for the program. You can repeat this flag."`
-	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: from the extension of the file)."`
+	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript, typescript or bash (default: from the extension of the file)."`
 	CacheDir string            `type:"path" help:"Directory for images (default: a folder in the user's cache directory)."`
 
 	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image for the program: a directory, or a tar file from docker save."`

@@ -26,7 +26,7 @@ type zkCommands struct {
 type zkPutCommand struct {
 	Name     string `arg:"" help:"Name of the program. The server can run the program only under this name."`
 	File     string `arg:"" type:"existingfile" help:"File with the program."`
-	Language string `env:"-" placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: from the extension of the file)."`
+	Language string `env:"-" placeholder:"LANGUAGE" help:"Language of the program: python, javascript, typescript or bash (default: from the extension of the file)."`
 	jsonFlag
 	connectFlags
 }

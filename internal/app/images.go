@@ -185,12 +185,15 @@ func (all customImages) only(runtime pyth.Runtime) customImages {
 	return some
 }
 
-// addTo adds each image to the list entry of each language that the image runs. If a
-// language has no entry, addTo appends one. It returns the new list.
+// addTo adds each image to the list entry of each language that the image runs, except
+// bash. If a language has no entry, addTo appends one. It returns the new list.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	for _, r := range all {
 		for _, runtime := range r.runtimes() {
 			for _, language := range runtime.Languages() {
+				if language == pyth.Bash {
+					continue // Only the built-in image is known to have bash.
+				}
 				i := slices.IndexFunc(offered, func(l pyth.LanguageInfo) bool { return l.Name == language })
 				if i < 0 {
 					i = len(offered)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/rootfs"
@@ -30,9 +31,11 @@ func builtInVersions(image *rootfs.Image, node *node.Binary) versions {
 type machine struct {
 	// versions contains the versions of the built-in runtimes.
 	versions versions
-	images   customImages
-	host     *host
-	pool     *pool.Pool
+	// bash is the version of bash in the built-in image, or "" if the image has no bash.
+	bash   string
+	images customImages
+	host   *host
+	pool   *pool.Pool
 }
 
 type machineConfig struct {
@@ -88,7 +91,7 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	if err := custom.tryPreloads(ctx, h); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
+	return &machine{versions: builtInVersions(image, c.node), bash: image.BashVersion, images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
 // removeOutdated removes images and executables of earlier versions. If it fails, it
@@ -115,6 +118,11 @@ func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 			for _, l := range r.Languages() {
 				all = append(all, pyth.LanguageInfo{Name: l, Version: version})
 			}
+		}
+	}
+	if i := slices.IndexFunc(all, func(l pyth.LanguageInfo) bool { return l.Name == pyth.Bash }); i >= 0 {
+		if all[i].Version = m.bash; m.bash == "" {
+			all = slices.Delete(all, i, i+1)
 		}
 	}
 	return custom.addTo(all)

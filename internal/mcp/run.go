@@ -55,7 +55,7 @@ func (s *Server) addRuns() {
 	add(s, tool[runCodeInput, runOutput]{
 		Tool: &sdk.Tool{
 			Name: "run_code", Title: "Run code",
-			Description: "Runs Python, JavaScript (Node.js) or TypeScript in a sandbox and returns stdout, stderr, the value of the last expression, and images. " +
+			Description: "Runs Python, JavaScript (Node.js), TypeScript or bash in a sandbox and returns stdout, stderr, the value of the last expression, and images. " +
 				"matplotlib figures and display(x) become images. Limits: 30 s (timeout_ms: at most 300000), 256 MiB memory, 64 processes, 1 MiB for each of stdout and stderr; no network. " +
 				"Secrets of the account are environment variables; their values appear in the output as [secret:NAME]. " +
 				"Without session_id nothing is kept after the run.",
@@ -63,7 +63,7 @@ func (s *Server) addRuns() {
 		},
 		limits: func(p properties) {
 			lengths(p["code"], 1<<20)
-			oneOf(p["language"], "python", "javascript", "typescript")
+			oneOf(p["language"], "python", "javascript", "typescript", "bash")
 			between(p["timeout_ms"], 1, maxTimeoutMs)
 			oneOf(p["files"].Items.Properties["encoding"], "utf8", "base64")
 		},
@@ -73,7 +73,7 @@ func (s *Server) addRuns() {
 		Tool: &sdk.Tool{
 			Name: "run_command", Title: "Run a shell command",
 			Description: "Runs a bash script in a sandbox and returns stdout, stderr and the exit code. In a session, it sees the files and the environment of the session. " +
-				"cd and variables of the script do not last; files do. Do not start servers or other background processes with it. " +
+				"cd and variables of the script last only in a session with the language bash; files always do. Do not start servers or other background processes with it. " +
 				"Same limits as run_code; no network.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, OpenWorldHint: &closed},
 		},
@@ -97,7 +97,8 @@ func runCode(ctx context.Context, c *call, in *runCodeInput) (*sdk.CallToolResul
 }
 
 // runCommand runs the command as a child process of a program in the language of the
-// session. The program has the exit code of the command.
+// session. The program has the exit code of the command. In a bash session, the command is
+// the program.
 func runCommand(ctx context.Context, c *call, in *runCommandInput) (*sdk.CallToolResult, *runOutput, error) {
 	if len(in.Command) > maxCommandBytes {
 		return nil, nil, errors.New("the command is longer than 100 KiB; write it to a file with file_write, and run the file")
@@ -136,6 +137,8 @@ func commandProgram(language client.Language, command string) (string, error) {
 		return "", err
 	}
 	switch language {
+	case client.LanguageBash:
+		return command, nil
 	case client.LanguagePython:
 		return "__import__('sys').exit((lambda code: code if code >= 0 else 128 - code)(__import__('subprocess').call(['bash', '-c', " + string(quoted) + "])))", nil
 	default:

@@ -59,7 +59,7 @@ func (s *Server) addSessions() {
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &closed, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
-			oneOf(p["language"], "python", "javascript", "typescript")
+			oneOf(p["language"], "python", "javascript", "typescript", "bash")
 			between(p["idle_timeout_ms"], 1000, 86_400_000)
 		},
 		run: createSession,

@@ -50,6 +50,9 @@ type Image struct {
 	Path string
 	// PythonVersion is the version of the image's Python, such as "3.14.6".
 	PythonVersion string
+	// BashVersion is the version of the image's bash, such as "5.2.15". It is "" if this
+	// machine has no bash.
+	BashVersion string
 	// Missing contains the optional tools and libraries that this machine lacks, in
 	// sorted order.
 	Missing []string
@@ -95,7 +98,7 @@ func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Image{Path: path, PythonVersion: pythonVersion, Missing: missing}, nil
+	return &Image{Path: path, PythonVersion: pythonVersion, BashVersion: bashVersion(b.plan["usr/bin/bash"]), Missing: missing}, nil
 }
 
 func (o *Options) fillIn() {
@@ -132,6 +135,7 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	if err := agent(b.plan); err != nil {
 		return nil, err
 	}
+	packageManagers(b.plan)
 	if missing, err = h.addTo(b.plan); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,10 @@ type host struct {
 	loader    string
 	terminfo  []string
 	locales   []string
+	// gitPrograms contains the directories in which git may have its helper programs. The
+	// field "vimRuntime" contains patterns of the directories in which vim may have its
+	// files.
+	gitPrograms, vimRuntime []string
 }
 
 // thisHost returns the paths that Debian and other distributions use.
@@ -35,6 +39,9 @@ func thisHost() host {
 		loader:   loader,
 		terminfo: []string{"/lib/terminfo", "/usr/lib/terminfo", "/usr/share/terminfo", "/etc/terminfo"},
 		locales:  []string{"/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"},
+
+		gitPrograms: []string{"/usr/lib/git-core", "/usr/libexec/git-core"},
+		vimRuntime:  []string{"/usr/share/vim/vim[0-9]*"},
 	}
 }
 
@@ -63,6 +70,11 @@ func (h host) addTo(p plan) (missing []string, err error) {
 			missing = append(missing, name)
 		}
 	}
+	for _, name := range extraTools() {
+		_ = c.tool(name)
+	}
+	c.git()
+	c.vim()
 	for _, name := range optionalLibraries() {
 		if c.library(name, nil) != nil {
 			missing = append(missing, name)

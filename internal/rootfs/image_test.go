@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -346,11 +347,40 @@ func TestImageHasEachToolOrReportsIt(t *testing.T) {
 	if !slices.IsSorted(missing) {
 		t.Errorf("not sorted: %v", missing)
 	}
-	for _, name := range []string{"bash", "cat", "awk", "grep", "sed", "tar", "gzip", "find", "xargs", "diff", "which", "[", "ps"} {
+	for _, name := range []string{"bash", "cat", "awk", "grep", "sed", "tar", "gzip", "find", "xargs", "diff", "which", "[", "ps", "git", "curl", "less", "jq", "top"} {
 		_, err := resolve(fsys, "bin/"+name)
 		if told := slices.Contains(missing, name); told == (err == nil) {
 			t.Errorf("%s: reported as missing: %v, error %v", name, told, err)
 		}
+	}
+}
+
+func TestImageHasTheFilesOfGitAndVim(t *testing.T) {
+	t.Parallel()
+	fsys := open(t)
+	for program, file := range map[string]string{
+		"bin/git": "usr/lib/git-core/git-remote-https", "bin/vim": "usr/share/vim/*/defaults.vim",
+	} {
+		if _, err := resolve(fsys, program); err != nil {
+			continue // This machine does not have the program.
+		}
+		if found, err := fs.Glob(fsys, file); err != nil || len(found) == 0 {
+			t.Errorf("the image has %s, but not %s: %v", program, file, err)
+		}
+	}
+}
+
+func TestImageKnowsTheVersionOfBash(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "bash", "-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}.${BASH_VERSINFO[2]}").Output()
+	if err != nil {
+		t.Skip("this machine has no bash")
+	}
+	if want := strings.TrimSpace(string(out)); shared(t).BashVersion != want {
+		t.Errorf("version %q, want %q", shared(t).BashVersion, want)
+	}
+	if got := bashVersion(tree.File(0o755, []byte("#!/bin/sh\n"))); got != "" {
+		t.Errorf("a script is bash %q", got)
 	}
 }
 

@@ -27,18 +27,25 @@ func optionalLibraries() []string {
 	}
 }
 
-// The function "tools" returns programs that Python code often calls.
+// The function "tools" returns the commands that programs expect in a Linux system.
 func tools() []string {
 	return []string{
-		"[", "awk", "base64", "basename", "bash", "cat", "chmod", "clear", "cmp", "comm", "cp",
-		"cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "egrep", "env", "expr",
-		"false", "fgrep", "find", "free", "getent", "grep", "gunzip", "gzip", "head", "hostname", "id",
-		"kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "nl", "nproc", "od", "paste",
-		"pgrep", "pkill", "printf", "ps", "pwd", "readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq",
-		"sha1sum", "sha256sum", "sha512sum", "sleep", "sort", "split", "stat", "tac", "tail",
-		"tar", "tee", "test", "timeout", "touch", "tr", "true", "tty", "uname", "uniq", "wc",
-		"which", "whoami", "xargs", "yes", "zcat",
+		"[", "awk", "base64", "basename", "bash", "bunzip2", "bzip2", "cat", "chmod", "clear", "cmp", "column", "comm", "cp",
+		"curl", "cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "egrep", "env", "expand", "expr",
+		"false", "fgrep", "find", "flock", "fold", "free", "getent", "git", "grep", "groups", "gunzip", "gzip", "head", "hexdump",
+		"hostname", "id", "install", "join", "jq", "kill", "less", "ln", "ls", "md5sum", "mkdir", "mkfifo", "mktemp", "more", "mv",
+		"nice", "nl", "nohup", "nproc", "numfmt", "od", "paste", "pgrep", "pkill", "pmap", "printenv", "printf", "ps", "pwd", "pwdx",
+		"readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq", "setsid",
+		"sha1sum", "sha256sum", "sha512sum", "shuf", "sleep", "sort", "split", "stat", "stty", "tac", "tail",
+		"tar", "tee", "test", "timeout", "top", "touch", "tput", "tr", "true", "truncate", "tty", "uname", "unexpand", "uniq", "uptime",
+		"vmstat", "watch", "wc", "which", "whoami", "xargs", "xz", "yes", "zcat",
 	}
+}
+
+// extraTools returns commands that the image contains if this machine has them. Nobody
+// expects them in every Linux system, so they are not reported as missing.
+func extraTools() []string {
+	return []string{"bc", "make", "nano", "patch", "rg", "rsync", "sqlite3", "strings", "tree", "unzip", "vi", "vim", "wget", "xxd", "zip", "zstd"}
 }
 
 // terminals returns the names of the terminals for which the image contains a

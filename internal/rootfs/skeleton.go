@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 
@@ -35,6 +36,8 @@ func skeleton(p plan) {
 		"var/run": "/run",
 		// Because of this link, files in /var/tmp count towards the disk limit.
 		"var/tmp": "/tmp",
+		// Clients of other products expect the files of a program here.
+		"home/user": "/work",
 	} {
 		p.link(at, target)
 	}
@@ -49,6 +52,7 @@ func agent(p plan) error {
 	}
 	p.dir(inImage(protocol.PythonHookDir), 0o755)
 	p.dir(inImage(protocol.JavaScriptHookDir), 0o755)
+	p.dir(inImage(protocol.BashHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
 	compiler, err := guest.TypeScript()
 	if err != nil {
@@ -63,16 +67,25 @@ func agent(p plan) error {
 	for name, source := range modules {
 		p.file(name, 0o644, source)
 	}
-	hook, err := guest.JavaScriptHook()
+	javaScript, err := guest.JavaScriptHook()
 	if err != nil {
 		return err
 	}
-	return fs.WalkDir(hook, ".", func(name string, d fs.DirEntry, err error) error {
+	bash, err := guest.BashHook()
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.files(protocol.JavaScriptHookDir, javaScript), p.files(protocol.BashHookDir, bash))
+}
+
+// The method "files" adds all files of the source to a directory of the image.
+func (p plan) files(dir string, source fs.FS) error {
+	return fs.WalkDir(source, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(hook, name)
-		p.file(path.Join(inImage(protocol.JavaScriptHookDir), name), 0o644, data)
+		data, err := fs.ReadFile(source, name)
+		p.file(path.Join(inImage(dir), name), 0o644, data)
 		return err
 	})
 }

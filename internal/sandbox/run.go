@@ -301,8 +301,13 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 			o.Error = programError(r.report)
 		}
 	}
-	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil {
-		o.Signal = "SIGINT" // An interrupt has ended the run. The interpreter is still running.
+	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil && o.Signal == "" {
+		// An interrupt has ended the run. The interpreter is still running, or bash has
+		// ended with a signal.
+		o.Signal = "SIGINT"
+		if exit.Signal != 0 {
+			o.Signal = signalName(exit.Signal)
+		}
 	}
 	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
 		o.Signal = "SIGKILL"

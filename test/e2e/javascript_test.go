@@ -69,7 +69,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	s := startServer(t, "--node=off")
 	var info struct{ Languages []struct{ Name string } }
 	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
-	if len(info.Languages) != 1 || info.Languages[0].Name != "python" {
+	if len(info.Languages) != 2 || info.Languages[0].Name != "python" || info.Languages[1].Name != "bash" {
 		t.Errorf("the offered languages are %v", info.Languages)
 	}
 	a := s.register(t)

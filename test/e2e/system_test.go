@@ -34,7 +34,7 @@ func TestAPIRootListsLanguagesAndDocuments(t *testing.T) {
 		Languages                             []struct{ Name, Version string }
 	}
 	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
-	if info.Name != "Pyth-On API" || len(info.Languages) != 3 || info.Languages[0].Name != "python" || !strings.HasPrefix(info.Languages[0].Version, "3.14.") {
+	if info.Name != "Pyth-On API" || len(info.Languages) != 4 || info.Languages[0].Name != "python" || !strings.HasPrefix(info.Languages[0].Version, "3.14.") {
 		t.Errorf("got %+v", info)
 	}
 	a := s.register(t)

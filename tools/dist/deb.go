@@ -26,7 +26,7 @@ func (r *release) writeDeb(to string) error {
 			// The package depends on the C library, the shell and common tools, because
 			// the server copies them from the machine into sandboxes.
 			Depends:    []string{"adduser", "libc6", "libgcc-s1", "libstdc++6", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"},
-			Recommends: []string{"bash", "ca-certificates", "diffutils", "hostname", "ncurses-base", "procps"},
+			Recommends: []string{"bash", "bsdextrautils", "bzip2", "ca-certificates", "curl", "diffutils", "git", "hostname", "jq", "less", "ncurses-base", "procps", "xz-utils"},
 			Contents: files.Contents{
 				file("bin/pyth-on", "/usr/bin/pyth-on", 0o755),
 				file("deploy/systemd/pyth-on.service", "/usr/lib/systemd/system/pyth-on.service", 0o644),

@@ -24,12 +24,16 @@ const imageUID = 10001
 // basePackages lists the Debian packages in the container image. Sandboxes contain the
 // libraries and tools of these packages.
 func basePackages() string {
-	return "bash,bsdextrautils,ca-certificates,diffutils,hostname,libatomic1,libc-bin,libc6,libcrypt1,libexpat1,libgcc-s1,libstdc++6,mawk,ncurses-base,ncurses-bin,procps,util-linux,zlib1g"
+	return "bash,bsdextrautils,bzip2,ca-certificates,curl,diffutils,git,hostname,jq,less,libatomic1,libc-bin,libc6,libcrypt1,libexpat1,libgcc-s1,libstdc++6,mawk,ncurses-base,ncurses-bin,procps,util-linux,xz-utils,zlib1g"
 }
+
+// excludedPackages lists packages that git depends on, but that cloning and committing do
+// not need: Perl and the manual.
+const excludedPackages = "perl*,libperl*,liberror-perl,git-man"
 
 // buildBase writes the root file system of the container image to a tar file.
 func (r *release) buildBase(to, suite string) error {
-	cmd := exec.Command(r.binary(), "runtime", "build", "--suite="+suite, "--from-debian="+basePackages(), "-o", to) //nolint:noctx // The user can interrupt the whole process group.
+	cmd := exec.Command(r.binary(), "runtime", "build", "--suite="+suite, "--from-debian="+basePackages(), "--exclude="+excludedPackages, "-o", to) //nolint:noctx // The user can interrupt the whole process group.
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build the root file system from Debian packages: %w", err)

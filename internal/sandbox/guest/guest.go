@@ -24,6 +24,9 @@ var pythonPackages embed.FS
 //go:embed hook/javascript/*.cjs hook/javascript/warm.ts
 var javaScriptHook embed.FS
 
+//go:embed hook/bash/session.sh
+var bashHook embed.FS
+
 // Paths of this package's executables in a sandbox.
 const (
 	AgentPath      = "/pyth-on/guest"
@@ -73,6 +76,9 @@ func PythonSite() []byte {
 
 // PythonHook returns the modules for protocol.PythonHookDir.
 func PythonHook() (fs.FS, error) { return fs.Sub(pythonHook, "hook/python") }
+
+// BashHook returns the files for protocol.BashHookDir.
+func BashHook() (fs.FS, error) { return fs.Sub(bashHook, "hook/bash") }
 
 // JavaScriptHook returns the modules for protocol.JavaScriptHookDir.
 func JavaScriptHook() (fs.FS, error) { return fs.Sub(javaScriptHook, "hook/javascript") }

@@ -70,6 +70,7 @@ function look(isDark: boolean) {
 // languageOf loads a language when it is first used, because slow devices need time for
 // each.
 async function languageOf(name: string): Promise<Extension> {
+  if (name === "bash") return []; // Plain text: the bundle has no grammar for shells.
   if (name === "python") return (await import("./python")).language();
   return (await import("./javascript")).language(name === "typescript");
 }

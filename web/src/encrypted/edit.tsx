@@ -27,7 +27,7 @@ interface Props {
 
 // Edit encrypts a program and stores it. It first decrypts a stored program.
 export function Edit({ program, info, evidence, onClose, onDone }: Props) {
-  const languages = info.languages.map((l) => l.name).filter((n) => ["python", "javascript", "typescript"].includes(n));
+  const languages = info.languages.map((l) => l.name).filter((n) => ["python", "javascript", "typescript", "bash"].includes(n));
   const [name, setName] = useState(program?.name ?? "");
   const [language, setLanguage] = useState(program?.language ?? languages[0]);
   const [code, setCode] = useState(program ? undefined : "");

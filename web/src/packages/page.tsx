@@ -21,8 +21,8 @@ interface Package {
 const path = "/api/v1/packages";
 
 export function PackagesPage({ info, route }: { info: ServerInfo; route: Route }) {
-  // TypeScript uses the packages of JavaScript.
-  const languages = info.languages.map((l) => l.name).filter((n) => n !== "typescript");
+  // TypeScript uses the packages of JavaScript, and bash has none.
+  const languages = info.languages.map((l) => l.name).filter((n) => n !== "typescript" && n !== "bash");
   const [language, setLanguage] = useState(route.query.get("language") ?? languages[0]);
   const [wanted, setWanted] = useState(route.query.get("add") ?? "");
   const [progress, setProgress] = useState<string[]>([]);

@@ -35,7 +35,7 @@ Isolation = Literal["tenant", "execution"]
 KeyFormat = Literal["pyapi", "e2b"]
 
 # A programming language.
-Language = Literal["python", "javascript", "typescript"]
+Language = Literal["python", "bash", "javascript", "typescript"]
 
 # How an action ended. `success`: the action succeeded. `denied`: the caller was not allowed to do the action. `failure`: the action failed for another reason.
 Outcome = Literal["success", "denied", "failure"]

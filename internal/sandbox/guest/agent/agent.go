@@ -165,7 +165,7 @@ func (r *run) serve() error {
 			p.end()
 		}
 	}()
-	if exit.Signal != 0 || exit.Code != 0 {
+	if !p.isShell() && (exit.Signal != 0 || exit.Code != 0) {
 		if report := p.readReport(); report != nil {
 			if err := conn.SendMessage(protocol.KindReport, report); err != nil {
 				return err

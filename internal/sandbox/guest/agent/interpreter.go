@@ -94,9 +94,10 @@ func (i interpreter) path() string {
 	return last + i.args[0]
 }
 
-// interpreterOf returns the interpreter for the language. JavaScript and
-// TypeScript both use Node with the same hook. The hook tells them apart by the
-// file name.
+// interpreterOf returns the interpreter that waits for a job in the language. JavaScript
+// and TypeScript both use Node with the same hook. The hook tells them apart by the file
+// name. Bash does not wait (shell.go). A user of bash may also use Python, so Python
+// waits.
 func interpreterOf(wanted *protocol.Prepare) interpreter {
 	node := interpreter{
 		env:             []string{"NODE_OPTIONS=" + nodeOptions(defaultMemory)},
@@ -160,7 +161,11 @@ func (i interpreter) files(given []uintptr) []uintptr {
 	return append(files, given[3])
 }
 
-// canRun reports whether the waiting interpreter can run the job.
+// canRun reports whether the job can run in the namespaces of the waiting interpreter. A
+// bash script needs no waiting interpreter.
 func (p *program) canRun(j *protocol.Job) bool {
+	if p.disk == j.DiskBytes && j.Language == shellLanguage {
+		return true
+	}
 	return p.disk == j.DiskBytes && p.interpreter.args[0] == interpreterOf(&protocol.Prepare{Language: j.Language}).args[0]
 }

@@ -59,7 +59,13 @@ func (r *run) interrupt() {
 		i.killAt = now.Add(protocol.InterruptGrace)
 	} else if !now.Before(i.killAt) {
 		i.next = now.Add(time.Minute) // The killed interpreter will end soon.
-		p.kill()
+		if p.isShell() {
+			// The session continues with the processes of earlier runs.
+			r.signalChildren(unix.SIGKILL)
+			_ = unix.Kill(p.pid, unix.SIGKILL)
+		} else {
+			p.kill()
+		}
 		return
 	}
 	signal, interval := unix.SIGINT, interruptInterval

@@ -46,6 +46,8 @@ type program struct {
 	// These fields are the agent's ends of the standard streams. A closed stream has the
 	// value -1.
 	stdin, stdout, stderr int
+	// written holds the writing ends of the standard output and error of bash, or -1.
+	written [2]int
 }
 
 // startInterpreter starts the interpreter as the unprivileged user, with the given
@@ -80,12 +82,7 @@ func (p *program) startInterpreter(streams [abi.Descriptors]*int32) (err error) 
 // control socket. It returns the interpreter's ends of the pipes and of the socket.
 func (p *program) makeStreams(c *calls) (theirs [abi.Descriptors]*int32) {
 	for i, ours := range []*int{&p.stdin, &p.stdout, &p.stderr} {
-		pipe := new([2]int32)
-		c.add("create pipe", unix.SYS_PIPE2, pipe, unix.O_CLOEXEC)
-		// A program may also open its streams by name, as /dev/stdin. Only the owner
-		// can open a pipe by name, so make the program's user the owner.
-		c.add("change owner of pipe", unix.SYS_FCHOWN, &pipe[0], userID, userID)
-		their, our := &pipe[1], &pipe[0]
+		our, their := addPipe(c)
 		if i == 0 {
 			their, our = our, their
 		}

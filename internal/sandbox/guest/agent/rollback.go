@@ -111,7 +111,7 @@ func (p *program) nextNotice() (notice, bool) {
 
 // release adds system calls that close the descriptors that only the last run needed.
 func (p *program) release(c *calls) {
-	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.control} {
+	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.control, &p.written[0], &p.written[1]} {
 		c.close(fd)
 	}
 }

@@ -49,7 +49,13 @@ func (r *run) run() (*protocol.Exit, error) {
 		p.end()
 		return &r.exit, err
 	}
-	if err := p.start(r.job); err != nil {
+	var err error
+	if r.job.isShell() {
+		err = r.startShell()
+	} else {
+		err = p.start(r.job)
+	}
+	if err != nil {
 		r.exit.Failure = err.Error()
 		p.end()
 		return &r.exit, nil
@@ -203,7 +209,11 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	}
 	// Round the time-out up to full milliseconds. A time-out of 0 would make Poll return
 	// immediately, again and again, during the last millisecond.
-	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
+	timeout := int(wait/time.Millisecond) + 1
+	if r.conn.Buffered() {
+		timeout = 0 // A Stop frame may have arrived together with Start.
+	}
+	if _, err := unix.Poll(fds[:], timeout); err != nil && err != unix.EINTR {
 		return false, err
 	}
 	for i, s := range r.outputs() {

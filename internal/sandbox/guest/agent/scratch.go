@@ -49,7 +49,7 @@ func mountScratch(c *calls, size int64) (work, staging *int32) {
 	// Unmount the whole file system, because the program must see only the bind mounts of
 	// its directories.
 	c.add("unmount scratch", unix.SYS_UMOUNT2, base, unix.MNT_DETACH)
-	c.add("mount "+runDir, unix.SYS_MOUNT, "run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
+	c.add("mount "+runDir, unix.SYS_MOUNT, "run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=2m,nr_inodes=16")
 	return work, staging
 }
 

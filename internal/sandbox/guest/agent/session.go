@@ -47,6 +47,9 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if unlocked, err := r.unlock(); !unlocked {
 		return &r.exit, err
 	}
+	if r.job.isShell() {
+		return r.runShellInSession()
+	}
 	if !p.inSession {
 		if err := errors.Join(p.makeMain(), p.start(r.job)); err != nil {
 			r.exit.Failure, r.exit.Ended = err.Error(), true
@@ -72,21 +75,25 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 		p.kill()
 		r.reap()
 	}
+	return &r.exit, r.relayRunOutput()
+}
+
+// relayRunOutput sends the rest of a run's rich values and output. The interpreter flushed
+// its output before it answered or ended, so all output of the run is in the pipes. Output
+// that threads or other processes of the session write later belongs to the next run.
+func (r *run) relayRunOutput() error {
 	if err := r.relayLastResults(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.resetResults(); err != nil {
-		return nil, err
+		return err
 	}
-	// The interpreter flushed its output before it answered, so all output of the
-	// run is in the pipes. Output that the session's threads write later belongs
-	// to the next run.
 	for _, s := range r.outputs() {
 		if err := r.relayReadable(s); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return &r.exit, nil
+	return nil
 }
 
 // mainName is the file in runDir with the code of the session's module __main__.

@@ -20,7 +20,7 @@ import (
 func prepare(wanted *protocol.Prepare) (*program, error) {
 	p := &program{
 		interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes,
-		notices: -1,
+		notices: -1, written: [2]int{-1, -1},
 	}
 	if p.disk == 0 {
 		p.disk = protocol.DefaultDiskBytes

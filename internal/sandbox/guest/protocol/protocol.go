@@ -71,6 +71,7 @@ const (
 	InitPath          = "/pyth-on/init"
 	PythonHookDir     = "/pyth-on/python"
 	JavaScriptHookDir = "/pyth-on/javascript"
+	BashHookDir       = "/pyth-on/bash"
 )
 
 // Version is increased with every incompatible change of the protocol.
