@@ -60,3 +60,52 @@ func TestSessionKeepsSourceAndFutureImports(t *testing.T) {
 		step{code: "def g(x: missing) -> also.missing: ...\ng.__annotations__", shows: "{'x': 'missing', 'return': 'also.missing'}"},
 	)
 }
+
+func TestSessionRunsNotebookCommands(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for name, steps := range map[string][]step{
+		"commands": {
+			{code: "x = 3\nprint('before')\n!echo shell $x {x + 1} $$HOME; echo error >&2; exit 4\nprint('after', _exit_code)", stdout: "before\nshell 3 4 /home/sandbox\nafter 4\n", stderr: "error\n"},
+			{code: "files = !printf 'a\\nb\\n'\nfor f in files:\n    !echo {f} \\\n      twice\nlen(files)", stdout: "a twice\nb twice\n", shows: "2"},
+			{code: "def f():\n    !echo inside\nf()", stdout: "inside\n"},
+			{code: "!cat", request: object{"stdin": "input"}, stdout: "input"},
+			{code: "f()\nclass C:\n    y = 1\nprint(C.__name__)", stdout: "inside\nC\n"},
+			{code: "import os\nos.environ['V'] = 'set'\n!echo $V\nawaited = await __import__('asyncio').sleep(0, 1)\n!echo {awaited}", stdout: "set\n1\n"},
+		},
+		"line and cell commands": {
+			{code: "!mkdir d\n%cd d\n!pwd", stdout: "/work/d\n/work/d\n"},
+			{code: "%cd -\n%pwd", stdout: "/work\n", shows: "'/work'"},
+			{code: "%env A=1\n!echo $A\n%matplotlib inline", stdout: "env: A=1\n1\n"},
+			{code: "%%bash\nfor i in 1 2; do\n  echo \"$i\"\ndone\n", stdout: "1\n2\n"},
+			{code: "%%writefile new.txt\nline $x\n"},
+			{code: "open('new.txt').read()", shows: "'line $x\\n'"},
+			{code: "%pip install requests", exit: 1, raises: "UsageError", line: 1, stderr: "POST /api/v1/packages"},
+			{code: "y = 1\n\n%nosuch z", exit: 1, raises: "UsageError", line: 3, stderr: "Line magic function `%nosuch` not found"},
+			{code: "!pip install x; npm install y", stderr: "POST /api/v1/packages"},
+		},
+		"Python keeps its meaning": {
+			{code: "s = '''\n!no\n%cd /\n'''\na = 7 \\\n% 4\nb = (7\n% 4)\nprint(s, a, b)", stdout: "\n!no\n%cd /\n 3 3\n"},
+			{code: "a = 1\n!echo no\nb = = 2", exit: 1, raises: "SyntaxError", line: 3, stderr: "b = = 2"},
+			{code: "print(1)\n1 !", exit: 1, raises: "SyntaxError", line: 2},
+			{code: "%cd /nosuch", exit: 1, raises: "FileNotFoundError", line: 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a.runSteps(t, steps...)
+		})
+	}
+	t.Run("interrupts", func(t *testing.T) {
+		t.Parallel()
+		s := a.openSession(t, object{})
+		s.runCode(t, "kept = 5").prints(t, "")
+		for _, code := range []string{"!sleep 60", "x = !sleep 60", "!trap '' INT; sleep 60; sleep 60", "%%bash\nsleep 60 & wait"} {
+			x := s.runCode(t, code, object{"timeoutMs": 1000})
+			if x.Status != "timed_out" || x.SessionEnded || x.Error != nil && x.Error.Name != "KeyboardInterrupt" {
+				t.Errorf("%q: ended %v: %s", code, x.SessionEnded, x)
+			}
+			s.runCode(t, "!while pgrep -x sleep > /dev/null; do :; done\nprint(kept)").prints(t, "5\n")
+		}
+	})
+}

@@ -81,6 +81,9 @@ class Session:
         self.spawned = None
         self.preparation = None
         self.loop = self.task = None
+        # commands is the object whose methods run lines such as !ls. has_commands is true
+        # while a program with such lines is compiled.
+        self.commands, self.has_commands = None, False
         # caught is the last exception that guarded() caught.
         self.caught = None
         # interrupted is true if an interrupt came at a time when the program could not
@@ -442,6 +445,7 @@ class Session:
         # Decode the code in the same way as the module linecache reads a file.
         lines = _io.StringIO(code.decode("utf-8", "replace"), None).readlines()
         self.publish(name, lines)
+        fault = None
         try:
             program, wrapped = self.compile_large(name, code), True
             if program is None:
@@ -449,12 +453,44 @@ class Session:
         except SyntaxError as error:
             if error.filename == name and error.text is None and 0 < (error.lineno or 0) <= len(lines):
                 error.text = lines[error.lineno - 1]
-            raise
+            fault = error
+        if fault is not None:
+            if b"!" not in code and b"%" not in code:
+                raise fault
+            program, wrapped, lines = self.compile_commands(name, lines, fault)
         self.future |= program.co_flags & FUTURES
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"
         self.lines += lines
         return program, wrapped
+
+    def compile_commands(self, name, lines, error):
+        """Compile a program that has lines such as !ls. If there are none, raise the given error.
+
+        Also return the lines that definitions.py and the module inspect may use.
+        """
+        found = self.aside(lambda: self.magic()["rewrite"]("".join(lines), self.mark))
+        if found is None:
+            raise error
+        program, plain = found
+        self.has_commands = True
+        try:
+            program, wrapped = self.compile_tree(name, program.encode())
+        except SyntaxError as fault:
+            if fault.filename == name and 0 < (fault.lineno or 0) <= len(lines):
+                fault.text = lines[fault.lineno - 1]
+            raise
+        finally:
+            self.has_commands = False
+        return program, wrapped, plain.splitlines(True)
+
+    def magic(self):
+        module = self.hook["load"]("magic")
+        if self.commands is None:
+            self.commands = module["Commands"](self.main)
+            for name in ("shell", "output", "line", "cell"):
+                setattr(self.calls, name, getattr(self.commands, name))
+        return module
 
     def compile_large(self, name, code):
         """Return the code of a large program. Return None if compile_tree must be used."""
@@ -564,6 +600,8 @@ class Session:
         """Replace the mark in the program's code by the functions."""
         mark = self.mark
         constants = tuple(self.calls if type(c) is str and c == mark else c for c in program.co_consts)
+        if self.has_commands:  # Functions of the program may have commands too.
+            constants = tuple(self.bind(c) if type(c) is type(program) else c for c in constants)
         return program.replace(co_consts=constants)
 
     def drive(self, name, coroutine):
@@ -651,6 +689,8 @@ class Session:
         Return the exit status, and the exception's fields for the agent.
         """
         BaseException.with_traceback(error, trace)
+        if self.commands is not None:
+            self.cut(trace)
         self.discarded += (vars(sys).get(n) for n in LAST)
         sys.last_type, sys.last_value, sys.last_traceback, sys.last_exc = kind, error, trace, error
         said = self.aside(self.hook["describe"], error, trace, name)
@@ -679,6 +719,14 @@ class Session:
         self.write("\nOriginal exception was:\n")
         self.write(said[2])
         return 1, *said
+
+    def cut(self, trace):
+        """Remove the frames of the module magic from a traceback."""
+        own = self.magic()
+        while trace is not None:
+            if trace.tb_next is not None and trace.tb_next.tb_frame.f_globals is own:
+                trace.tb_next = None
+            trace = trace.tb_next
 
     def describe(self, kind, error, trace):
         """Return the fields of an exception for which report.py fails, with CPython's own text."""
