@@ -43,6 +43,7 @@ const (
 	ActionSessionCreated    Action = "session.created"
 	ActionSessionUpdated    Action = "session.updated"
 	ActionSessionDeleted    Action = "session.deleted"
+	ActionProcessStarted    Action = "process.started"
 	ActionExecutionQueued   Action = "execution.queued"
 	ActionExecutionCanceled Action = "execution.canceled"
 	ActionExecutionDeleted  Action = "execution.deleted"
@@ -74,7 +75,7 @@ func Actions() []Action {
 		ActionTokenRefreshed, ActionTokenReused,
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
-		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionUpdated, ActionSessionDeleted,
+		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionUpdated, ActionSessionDeleted, ActionProcessStarted,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
 		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted, ActionBackupMade,
 	}

@@ -52,6 +52,7 @@ const (
 	AuditActionSessionCreated            AuditAction = "session.created"
 	AuditActionSessionUpdated            AuditAction = "session.updated"
 	AuditActionSessionDeleted            AuditAction = "session.deleted"
+	AuditActionProcessStarted            AuditAction = "process.started"
 	AuditActionExecutionQueued           AuditAction = "execution.queued"
 	AuditActionExecutionCanceled         AuditAction = "execution.canceled"
 	AuditActionExecutionDeleted          AuditAction = "execution.deleted"
@@ -783,6 +784,81 @@ type PackagesRequest struct {
 	Packages []string `json:"packages"`
 }
 
+// Process: A process that was started in a session.
+type Process struct {
+	// The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present.
+	Command string `json:"command"`
+	// When the process ended. Absent while it runs.
+	EndedAt time.Time `json:"endedAt,omitzero"`
+	// The exit code. Absent while the process runs, and if a signal ended it.
+	ExitCode *int64 `json:"exitCode,omitzero"`
+	// The name from the request.
+	Name string `json:"name,omitzero"`
+	// The number of bytes that the process has written to both of its output streams.
+	OutputBytes int64 `json:"outputBytes"`
+	// The ID of the process, as the programs of the session see it.
+	PID int64 `json:"pid"`
+	// The signal that ended the process.
+	Signal string `json:"signal,omitzero"`
+	// When the process was started.
+	StartedAt time.Time `json:"startedAt"`
+	// Whether the process is running.
+	State ProcessState `json:"state"`
+	// The standard error. Present only in the response of startProcess with wait=true.
+	Stderr string `json:"stderr,omitzero"`
+	// True if the end of stderr is missing because stderr is too long. listProcessOutput returns it.
+	StderrTruncated bool `json:"stderrTruncated,omitzero"`
+	// The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true.
+	Stdout string `json:"stdout,omitzero"`
+	// True if the end of stdout is missing because stdout is too long. listProcessOutput returns it.
+	StdoutTruncated bool `json:"stdoutTruncated,omitzero"`
+	// True if the server killed the process after timeoutMs.
+	TimedOut bool `json:"timedOut,omitzero"`
+	// True if the process has a terminal.
+	TTY bool `json:"tty,omitzero"`
+}
+
+// ProcessList: The processes of a session.
+type ProcessList struct {
+	// The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present.
+	Processes []Process `json:"processes"`
+}
+
+// ProcessRequest: A process to start. Either command or args is required.
+type ProcessRequest struct {
+	// The name of an executable and its arguments, without a shell.
+	Args []string `json:"args,omitzero"`
+	// A command for the shell: bash -c, or sh -c in an image without bash.
+	Command string `json:"command,omitzero"`
+	// The working directory. A relative path begins at the initial working directory of the session, which is also the default.
+	Cwd string `json:"cwd,omitzero"`
+	// Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs.
+	Env map[string]string `json:"env,omitzero"`
+	// A name by which you recognize the process.
+	Name string `json:"name,omitzero"`
+	// Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty.
+	Stdin bool `json:"stdin,omitzero"`
+	// The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session.
+	TimeoutMs int64 `json:"timeoutMs,omitzero"`
+	// If present, the process gets a terminal of this size as its standard streams.
+	TTY *TerminalSize `json:"tty,omitzero"`
+}
+
+// ProcessSignal: A signal for a process.
+type ProcessSignal struct {
+	// The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group.
+	Signal string `json:"signal"`
+}
+
+// ProcessState: The state of a process. `running`: the process has not ended. `exited`: the process has ended, for any reason.
+type ProcessState string
+
+// Values of ProcessState.
+const (
+	ProcessStateRunning ProcessState = "running"
+	ProcessStateExited  ProcessState = "exited"
+)
+
 // QuotaName: A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.
 type QuotaName string
 
@@ -1062,6 +1138,14 @@ type Stopped struct {
 	Code ErrorCode `json:"code"`
 	// What happened and what to do about it.
 	Detail string `json:"detail"`
+}
+
+// TerminalSize: The size of a terminal.
+type TerminalSize struct {
+	// The number of columns.
+	Columns int64 `json:"columns"`
+	// The number of rows.
+	Rows int64 `json:"rows"`
 }
 
 // TokenUsage: The tokens that the model used.

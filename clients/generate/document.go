@@ -14,7 +14,7 @@ import (
 var roots = []string{
 	"AuditList", "AuthRequest", "AuthResponse", "EncryptedCodeList", "Error", "ExecuteRequest", "ExecuteResponse", "Execution",
 	"ExecutionList", "GenerateRequest", "GenerateResponse", "KeyCreated", "KeyList", "KeyRequest", "OutputEvent", "PackageList",
-	"PackageRequest", "PackagesRequest", "RunOptions", "SecretInput", "SecretList", "ServerInfo", "Session", "SessionChange", "SessionFileList",
+	"PackageRequest", "PackagesRequest", "ProcessList", "ProcessRequest", "ProcessSignal", "RunOptions", "SecretInput", "SecretList", "ServerInfo", "Session", "SessionChange", "SessionFileList",
 	"SessionList", "SessionRequest", "StartEvent", "UsageReport", "UserInfo", "VerifyResponse", "ZKPayload", "ZKSandbox", "ZKSealedExecuteRequest",
 }
 

@@ -97,7 +97,7 @@ func goType(k kind) string {
 
 var (
 	wordStart   = regexp.MustCompile(`[A-Z]?[a-z0-9]+|[A-Z0-9]+`)
-	initialisms = []string{"api", "cpu", "id", "ip", "jwt", "kdf", "llm", "npm", "url", "utf8", "zk"}
+	initialisms = []string{"api", "cpu", "id", "ip", "jwt", "kdf", "llm", "npm", "pid", "tty", "url", "utf8", "zk"}
 )
 
 // goName converts the name of a field or the value of an enumeration to an exported Go

@@ -11,7 +11,7 @@ export interface Attempt {
 }
 
 /** An action. Each action has an entry in the audit log. */
-export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.confirmation_sent" | "user.email_confirmed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "user.identity_linked" | "user.identity_unlinked" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.updated" | "session.deleted" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted" | "backup.made";
+export type AuditAction = "user.registered" | "user.login" | "user.password_changed" | "user.password_reset" | "user.email_changed" | "user.confirmation_sent" | "user.email_confirmed" | "user.exported" | "login.revoked" | "user.totp_created" | "user.totp_enabled" | "user.totp_disabled" | "user.recovery_codes_replaced" | "user.identity_linked" | "user.identity_unlinked" | "token.refreshed" | "token.reuse_detected" | "key.created" | "key.updated" | "key.revoked" | "code.executed" | "code.generated" | "secret.created" | "secret.updated" | "secret.deleted" | "secret.used" | "packages.changed" | "zk.stored" | "zk.deleted" | "zk.executed" | "session.created" | "session.updated" | "session.deleted" | "process.started" | "execution.queued" | "execution.canceled" | "execution.deleted" | "webhook.created" | "webhook.deleted" | "user.changed" | "user.deleted" | "user.reset_created" | "user.keys_revoked" | "user.logins_revoked" | "invite.created" | "invite.deleted" | "backup.made";
 
 /** The caller of an action. */
 export interface AuditActor {
@@ -621,6 +621,75 @@ export interface PackagesRequest {
   packages: string[];
 }
 
+/** A process that was started in a session. */
+export interface Process {
+  /** The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present. */
+  command: string;
+  /** When the process ended. Absent while it runs. */
+  endedAt?: string;
+  /** The exit code. Absent while the process runs, and if a signal ended it. */
+  exitCode?: number;
+  /** The name from the request. */
+  name?: string;
+  /** The number of bytes that the process has written to both of its output streams. */
+  outputBytes: number;
+  /** The ID of the process, as the programs of the session see it. */
+  pid: number;
+  /** The signal that ended the process. */
+  signal?: string;
+  /** When the process was started. */
+  startedAt: string;
+  /** Whether the process is running. */
+  state: ProcessState;
+  /** The standard error. Present only in the response of startProcess with wait=true. */
+  stderr?: string;
+  /** True if the end of stderr is missing because stderr is too long. listProcessOutput returns it. */
+  stderrTruncated?: boolean;
+  /** The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true. */
+  stdout?: string;
+  /** True if the end of stdout is missing because stdout is too long. listProcessOutput returns it. */
+  stdoutTruncated?: boolean;
+  /** True if the server killed the process after timeoutMs. */
+  timedOut?: boolean;
+  /** True if the process has a terminal. */
+  tty?: boolean;
+}
+
+/** The processes of a session. */
+export interface ProcessList {
+  /** The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present. */
+  processes: Process[];
+}
+
+/** A process to start. Either command or args is required. */
+export interface ProcessRequest {
+  /** The name of an executable and its arguments, without a shell. */
+  args?: string[];
+  /** A command for the shell: bash -c, or sh -c in an image without bash. */
+  command?: string;
+  /** The working directory. A relative path begins at the initial working directory of the session, which is also the default. */
+  cwd?: string;
+  /** Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs. */
+  env?: Record<string, string>;
+  /** A name by which you recognize the process. */
+  name?: string;
+  /** Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty. */
+  stdin?: boolean;
+  /** The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session. */
+  timeoutMs?: number;
+  /** If present, the process gets a terminal of this size as its standard streams. */
+  tty?: TerminalSize;
+}
+
+/** A signal for a process. */
+export interface ProcessSignal {
+  /** The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group. */
+  signal: string;
+}
+
+/** The state of a process. `running`: the process has not ended. `exited`: the process has ended, for any reason. */
+export type ProcessState = "running" | "exited";
+
 /** A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages. */
 export type QuotaName = "executions_per_day" | "cpu_ms_per_day" | "memory_mib_ms_per_day" | "storage_bytes" | "generate_tokens_per_day" | "executions" | "sessions" | "reservations" | "secrets" | "encrypted_programs" | "webhooks" | "python_packages" | "python_package_bytes" | "node_packages" | "node_package_bytes";
 
@@ -868,6 +937,14 @@ export interface Stopped {
   code: ErrorCode;
   /** What happened and what to do about it. */
   detail: string;
+}
+
+/** The size of a terminal. */
+export interface TerminalSize {
+  /** The number of columns. */
+  columns: number;
+  /** The number of rows. */
+  rows: number;
 }
 
 /** The tokens that the model used. */

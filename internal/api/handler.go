@@ -46,8 +46,11 @@ type Config struct {
 	// Optional services. If Sessions is nil, its operations respond with
 	// not_implemented. If Secrets or Packages is nil, its operations do not exist.
 	Sessions pyth.SessionService
-	Secrets  pyth.SecretService
-	Packages pyth.PackageService
+	// Processes runs processes in sessions. If Processes is nil, its operations respond
+	// with not_implemented.
+	Processes pyth.ProcessService
+	Secrets   pyth.SecretService
+	Packages  pyth.PackageService
 	// Queue accepts asynchronous runs. If Queue is nil, the server ignores the header
 	// Prefer and runs all programs synchronously.
 	Queue pyth.QueueService
@@ -196,6 +199,8 @@ func New(cfg Config) (*Handler, error) {
 	h.registerExecutions()
 	h.registerSessions()
 	h.registerSessionFiles()
+	h.registerProcesses()
+	h.registerProcessStreams()
 	h.registerSecrets()
 	h.registerPackages()
 	h.registerUsage()

@@ -48,7 +48,7 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	})
 	last, err := run(s)
 	stop()
-	if err == nil && s.failed == nil {
+	if err == nil && s.failed == nil && !s.suppressed {
 		// Ignore errors, because the client may have disconnected.
 		_ = s.end(last)
 	}
@@ -98,6 +98,10 @@ type stream struct {
 	// received them.
 	numbered   bool
 	skip, last int
+	// If the field "id" is not 0, it is the ID of the next events.
+	id int64
+	// The field "suppressed" is true if the client has already received the last event.
+	suppressed bool
 
 	// The field "failed" holds the error if an event could not be encoded. The run
 	// continues, and the last event reports this error.
@@ -171,7 +175,9 @@ func (s *stream) send(event string, data any) error {
 		if s.last++; s.last <= s.skip {
 			return nil
 		}
-		message = append(strconv.AppendInt([]byte("id: "), int64(s.last), 10), '\n')
+		message = formatID(int64(s.last))
+	} else if s.id != 0 {
+		message = formatID(s.id)
 	}
 	message = append(message, "event: "+event+"\ndata: "...)
 	encoded, err := encode(data)
@@ -181,6 +187,9 @@ func (s *stream) send(event string, data any) error {
 	}
 	return s.write(append(append(message, encoded...), "\n\n"...))
 }
+
+// formatID returns the line with the ID of an event.
+func formatID(id int64) []byte { return append(strconv.AppendInt([]byte("id: "), id, 10), '\n') }
 
 func (s *stream) write(b []byte) error {
 	s.mu.Lock()

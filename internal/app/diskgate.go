@@ -74,6 +74,31 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 	return s.SessionService.OpenSession(ctx, user, r)
 }
 
+// processes returns a service that checks the disk before it starts a process. It passes
+// all other calls to the service "next" without a check.
+func (g diskGate) processes(next pyth.ProcessService) pyth.ProcessService {
+	return gatedProcesses{next, g}
+}
+
+type gatedProcesses struct {
+	pyth.ProcessService
+	gate diskGate
+}
+
+func (s gatedProcesses) StartProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, r *pyth.ProcessRequest) (*pyth.Process, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	return s.ProcessService.StartProcess(ctx, user, session, r)
+}
+
+func (s gatedProcesses) RunProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, r *pyth.ProcessRequest, started func(*pyth.Process) error, output func(*pyth.ProcessOutput) error) (*pyth.Process, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	return s.ProcessService.RunProcess(ctx, user, session, r, started, output)
+}
+
 // packages returns a service that checks the disk before it installs packages. It
 // passes all other calls to the service "next" without a check.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {

@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/audit"
 	"github.com/pyth-on/pyth-on/internal/cluster/fleet"
 	"github.com/pyth-on/pyth-on/internal/cluster/worker"
+	"github.com/pyth-on/pyth-on/internal/computer"
 	"github.com/pyth-on/pyth-on/internal/encrypted"
 	"github.com/pyth-on/pyth-on/internal/execution"
 	"github.com/pyth-on/pyth-on/internal/generate"
@@ -383,6 +384,7 @@ func (s *Server) apiConfig() api.Config {
 	config.OIDCName = c.OIDC.Name
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
+	config.Processes = s.gate.processes(audit.Processes(computer.New(s.sessions), log))
 	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0
 	config.Queue = audit.Queue(s.queue, log)
 	config.Records = audit.Records(s.records, log)

@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,7 +36,7 @@ type inputFile struct {
 // runCommandInput is the input of run_command.
 type runCommandInput struct {
 	Command   string `json:"command" jsonschema:"A bash script, at most 100 KiB."`
-	SessionID string `json:"session_id,omitempty" jsonschema:"Run in this session, with its files, environment and working directory. Runs of one session wait for each other."`
+	SessionID string `json:"session_id,omitempty" jsonschema:"Run in this session, with its files. Commands do not wait for runs."`
 	TimeoutMs int64  `json:"timeout_ms,omitempty" jsonschema:"Maximum wall-clock time in milliseconds. Default: 30000."`
 }
 
@@ -72,9 +71,9 @@ func (s *Server) addRuns() {
 	add(s, tool[runCommandInput, runOutput]{
 		Tool: &sdk.Tool{
 			Name: "run_command", Title: "Run a shell command",
-			Description: "Runs a bash script in a sandbox and returns stdout, stderr and the exit code. In a session, it sees the files and the environment of the session. " +
-				"cd and variables of the script last only in a session with the language bash; files always do. Do not start servers or other background processes with it. " +
-				"Same limits as run_code; no network.",
+			Description: "Runs a bash script in a sandbox and returns stdout, stderr and the exit code. In a session, it sees the files of the session. " +
+				"cd and variables of the script do not last; files and background processes do, until the session ends. Redirect the output of background processes to a file. " +
+				"Same limits as run_code; no network. In a session, a command gets no secrets.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
@@ -96,9 +95,8 @@ func runCode(ctx context.Context, c *call, in *runCodeInput) (*sdk.CallToolResul
 	return c.execute(ctx, r)
 }
 
-// runCommand runs the command as a child process of a program in the language of the
-// session. The program has the exit code of the command. In a bash session, the command is
-// the program.
+// runCommand runs the command as a process of the session, or as a bash program without a
+// session.
 func runCommand(ctx context.Context, c *call, in *runCommandInput) (*sdk.CallToolResult, *runOutput, error) {
 	if len(in.Command) > maxCommandBytes {
 		return nil, nil, errors.New("the command is longer than 100 KiB; write it to a file with file_write, and run the file")
@@ -106,45 +104,11 @@ func runCommand(ctx context.Context, c *call, in *runCommandInput) (*sdk.CallToo
 	if strings.ContainsRune(in.Command, 0) {
 		return nil, nil, errors.New("the command contains a NUL character; remove it")
 	}
-	language := client.LanguagePython
 	if in.SessionID != "" {
-		session, err := c.openSession(ctx, in.SessionID)
-		if err != nil {
-			return nil, nil, err
-		}
-		language = session.Language
-	}
-	code, err := commandProgram(language, in.Command)
-	if err != nil {
-		return nil, nil, err
+		return c.runInSession(ctx, in)
 	}
 	results := false
-	r := &client.ExecuteRequest{Code: code, SessionID: in.SessionID, TimeoutMs: in.TimeoutMs, Results: &results}
-	if in.SessionID == "" {
-		r.Language = language
-	}
-	return c.execute(ctx, r)
-}
-
-// commandProgram returns a program that runs a shell command. It is one expression, so
-// it creates no names in a session. If a signal ends the command, its exit code is 128
-// plus the number of the signal, as in a shell.
-func commandProgram(language client.Language, command string) (string, error) {
-	// A string in JSON is also a string in JavaScript. In Python, only the escape
-	// sequences of surrogates differ, and the encoder of Go does not write them.
-	quoted, err := json.Marshal(command)
-	if err != nil {
-		return "", err
-	}
-	switch language {
-	case client.LanguageBash:
-		return command, nil
-	case client.LanguagePython:
-		return "__import__('sys').exit((lambda code: code if code >= 0 else 128 - code)(__import__('subprocess').call(['bash', '-c', " + string(quoted) + "])))", nil
-	default:
-		return "process.exit((({status, signal}) => status ?? 128 + require('os').constants.signals[signal])" +
-			"(require('child_process').spawnSync('bash', ['-c', " + string(quoted) + "], {stdio: 'inherit'})))", nil
-	}
+	return c.execute(ctx, &client.ExecuteRequest{Code: in.Command, Language: client.LanguageBash, TimeoutMs: in.TimeoutMs, Results: &results})
 }
 
 // execute runs a program and reports its output as progress.

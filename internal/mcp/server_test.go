@@ -29,6 +29,7 @@ type fakeAPI struct {
 	mu       sync.Mutex
 	requests []string
 	executed client.ExecuteRequest
+	process  client.ProcessRequest
 	written  string
 	events   []string
 	end      client.ExecuteResponse
@@ -61,6 +62,22 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"id":"ses_1","language":"python"}`)
 	case "GET /api/v1/sessions/ses_js":
 		_, _ = io.WriteString(w, `{"id":"ses_js","language":"javascript"}`)
+	case "POST /api/v1/sessions/ses_js/processes":
+		_ = json.Unmarshal(body, &a.process)
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"pid":7,"command":"ls","state":"running","startedAt":"2026-04-04T08:23:21Z","outputBytes":0}`)
+	case "GET /api/v1/sessions/ses_js/processes/7/output":
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "id: 4\nevent: stdout\ndata: {\"text\":\"a.js\"}\n\nid: 7\nevent: stderr\ndata: {\"text\":\"err\"}\n\n")
+		if a.hang != nil {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.WriteString(w, "id: 8\nevent: end\ndata: {\"pid\":7,\"command\":\"ls\",\"state\":\"exited\",\"signal\":\"SIGKILL\","+
+			"\"startedAt\":\"2026-04-04T08:23:21Z\",\"endedAt\":\"2026-04-04T08:23:22Z\",\"outputBytes\":7}\n\n")
+	case "POST /api/v1/sessions/ses_js/processes/7/signal":
+		w.WriteHeader(http.StatusNoContent)
+		a.canceled <- struct{}{}
 	case "DELETE /api/v1/sessions/ses_1":
 		w.WriteHeader(http.StatusNoContent)
 	case "GET /api/v1/sessions/ses_1/files":
@@ -343,20 +360,23 @@ func TestRunCodeShortensOutput(t *testing.T) {
 	}
 }
 
-func TestRunCommandUsesLanguageOfSession(t *testing.T) {
+func TestRunCommandStartsProcessInSession(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI()
 	exit := int64(3)
 	api.end.Status, api.end.ExitCode = client.ExecutionStatusFailed, &exit
 	s := connect(t, api, nil)
 	result := callTool(t, s, "run_command", map[string]any{"command": "echo \"a'b\"\nexit 3"}, nil)
-	if !result.IsError || !strings.Contains(textOf(result), "exit code 3") || api.executed.Language != client.LanguagePython || !strings.Contains(api.executed.Code, `"echo \"a'b\"\nexit 3"`) {
+	if !result.IsError || !strings.Contains(textOf(result), "exit code 3") || api.executed.Language != client.LanguageBash || api.executed.Code != "echo \"a'b\"\nexit 3" {
 		t.Errorf("%q, the API received %+v", textOf(result), api.executed)
 	}
 	api.executed = client.ExecuteRequest{}
-	callTool(t, s, "run_command", map[string]any{"command": "ls", "session_id": "ses_js"}, nil)
-	if e := api.executed; e.SessionID != "ses_js" || e.Language != "" || !strings.Contains(e.Code, "spawnSync('bash'") {
-		t.Errorf("the API received %+v", e)
+	result = callTool(t, s, "run_command", map[string]any{"command": "ls", "session_id": "ses_js"}, nil)
+	if text := textOf(result); !result.IsError || !strings.Contains(text, "stdout:\na.js\n\nstderr:\nerr\n") || !strings.Contains(text, "status: failed, exit code 137, 1000 ms") {
+		t.Errorf("got %q", text)
+	}
+	if p := api.process; p.Command != "ls" || p.TimeoutMs != 30_000 || api.executed.Code != "" {
+		t.Errorf("the API received %+v and %+v", p, api.executed)
 	}
 	for _, command := range []string{strings.Repeat("x", 100<<10+1), "a\x00b"} {
 		if result := callTool(t, s, "run_command", map[string]any{"command": command}, nil); !result.IsError {
@@ -632,4 +652,22 @@ func TestCancelEndsRun(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the run was not canceled")
 	}
+}
+
+func TestRunCommandKillsProcessOfCanceledCall(t *testing.T) {
+	t.Parallel()
+	api := newFakeAPI()
+	api.hang = make(chan struct{})
+	s := connect(t, api, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for !api.received("GET /api/v1/sessions/ses_js/processes/7/output") {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := s.CallTool(ctx, &sdk.CallToolParams{Name: "run_command", Arguments: map[string]any{"command": "sleep 1000", "session_id": "ses_js"}}); err == nil {
+		t.Error("the canceled call succeeded")
+	}
+	<-api.canceled
 }

@@ -14,7 +14,7 @@ func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionI
 	s.mu.Lock()
 	x, err := s.findLocked(user, id)
 	if err == nil {
-		s.useLocked(x)
+		s.touchLocked(x)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -29,16 +29,6 @@ func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionI
 		return nil, err
 	}
 	return &stream{ReadWriteCloser: inner, service: s, session: x}, nil
-}
-
-// useLocked restarts the idle time-out of the session.
-func (s *Service) useLocked(x *session) {
-	if x.ended || x.current != nil {
-		return // During a turn, there is no idle time-out.
-	}
-	x.idle.Stop()
-	x.uses++
-	s.startIdleLocked(x)
 }
 
 // useInterval is the minimum time between two restarts of the idle time-out by the bytes
@@ -75,7 +65,9 @@ func (s *stream) use(bytes int) {
 	}
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
-	s.service.useLocked(s.session)
+	if !s.session.ended {
+		s.service.touchLocked(s.session)
+	}
 }
 
 var _ pyth.SessionStreams = (*Service)(nil)

@@ -54,7 +54,7 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
-	s.runAttacks(t, "", true, append(programAttacks(), ownServerAttacks, overloadAttacks, apiAttacks)...)
+	s.runAttacks(t, "", true, append(programAttacks(), ownServerAttacks, overloadAttacks, apiAttacks, processAttacks)...)
 }
 
 // TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short, it

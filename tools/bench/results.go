@@ -41,6 +41,10 @@ type results struct {
 	// session.
 	sessionsInTurn, sessionsStaggered *series
 	sessionsAtOnce, idleSession       *series
+	// busySession contains the memory of a session with waiting processes. The field
+	// "command" contains the time of a command in a session beyond the command's own time.
+	// The field "echo" contains the time from a key to its echo in a terminal.
+	busySession, command, echo *series
 }
 
 // openRate contains the latencies of requests that arrive at a constant rate. The field
@@ -74,6 +78,9 @@ func newResults(reference, embedded python) *results {
 		sessionsStaggered: of("sessions, one each 200 ms", seconds),
 		sessionsAtOnce:    of("sessions, all at once", seconds),
 		idleSession:       of("waiting session", memorySize),
+		busySession:       of("waiting session with processes", memorySize),
+		command:           of("a command in a session", seconds),
+		echo:              of("a key in a terminal", seconds),
 		health:            of("GET /api/health", seconds),
 		keys:              of("GET /api/v1/keys", seconds),
 		cold:              of("cold", seconds),

@@ -87,17 +87,9 @@ func (b *bench) sessionBurst(ctx context.Context, s *server, tenant *account) er
 	if err := sleep(ctx, b.plan.idleTime); err != nil {
 		return err
 	}
-	sum, count := 0.0, 0
-	for _, pids := range processesOf(s.pid()).sandboxes {
-		m, err := memoryOf(pids)
-		if err != nil {
-			b.results.idleSession.missingReason = err.Error()
-			break
-		}
-		sum, count = sum+m.private, count+1
-	}
-	if count > 0 && b.results.idleSession.missingReason == "" {
-		b.results.idleSession.add([]float64{sum / float64(count)})
+	addSandboxMemory(s, b.results.idleSession)
+	if err := b.measureProcesses(ctx, s, tenant, opened); err != nil {
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(clients)
@@ -105,6 +97,22 @@ func (b *bench) sessionBurst(ctx context.Context, s *server, tenant *account) er
 		group.Go(func() error { return tenant.closeSession(ctx, id) })
 	}
 	return group.Wait()
+}
+
+// addSandboxMemory adds the mean private memory of the server's sandboxes to the series.
+func addSandboxMemory(s *server, to *series) {
+	sum, count := 0.0, 0
+	for _, pids := range processesOf(s.pid()).sandboxes {
+		m, err := memoryOf(pids)
+		if err != nil {
+			to.missingReason = err.Error()
+			return
+		}
+		sum, count = sum+m.private, count+1
+	}
+	if count > 0 {
+		to.add([]float64{sum / float64(count)})
+	}
 }
 
 // openSession creates a session and runs the usual program, print(42), in this session.

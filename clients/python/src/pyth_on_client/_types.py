@@ -8,7 +8,7 @@ import datetime
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
 # An action. Each action has an entry in the audit log.
-AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.confirmation_sent", "user.email_confirmed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "user.identity_linked", "user.identity_unlinked", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.updated", "session.deleted", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted", "backup.made"]
+AuditAction = Literal["user.registered", "user.login", "user.password_changed", "user.password_reset", "user.email_changed", "user.confirmation_sent", "user.email_confirmed", "user.exported", "login.revoked", "user.totp_created", "user.totp_enabled", "user.totp_disabled", "user.recovery_codes_replaced", "user.identity_linked", "user.identity_unlinked", "token.refreshed", "token.reuse_detected", "key.created", "key.updated", "key.revoked", "code.executed", "code.generated", "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed", "session.created", "session.updated", "session.deleted", "process.started", "execution.queued", "execution.canceled", "execution.deleted", "webhook.created", "webhook.deleted", "user.changed", "user.deleted", "user.reset_created", "user.keys_revoked", "user.logins_revoked", "invite.created", "invite.deleted", "backup.made"]
 
 # Whether the server has the code and the output of a run. `stored`: the server has both. `none`: the request or a setting of the server turned the storage off, or the program was encrypted. `omitted`: the code and output were too large, or the server had no memory for them. `expired`: the server deleted the code and output after the retention period.
 ContentState = Literal["stored", "none", "omitted", "expired"]
@@ -39,6 +39,9 @@ Language = Literal["python", "bash", "javascript", "typescript"]
 
 # How an action ended. `success`: the action succeeded. `denied`: the caller was not allowed to do the action. `failure`: the action failed for another reason.
 Outcome = Literal["success", "denied", "failure"]
+
+# The state of a process. `running`: the process has not ended. `exited`: the process has ended, for any reason.
+ProcessState = Literal["running", "exited"]
 
 # A quota of a user. `executions_per_day`: runs on the current day in UTC. `cpu_ms_per_day`: processor time of runs on this day, in milliseconds. `memory_mib_ms_per_day`: memory of runs on this day, in MiB multiplied by milliseconds. `generate_tokens_per_day`: model tokens on this day. `storage_bytes`: the size of stored code and output. `executions`: running programs. `sessions`, `reservations`, `secrets`, `encrypted_programs` and `webhooks`: existing objects. `python_packages` and `node_packages`: installed packages with their dependencies. `python_package_bytes` and `node_package_bytes`: the size of these packages.
 QuotaName = Literal["executions_per_day", "cpu_ms_per_day", "memory_mib_ms_per_day", "storage_bytes", "generate_tokens_per_day", "executions", "sessions", "reservations", "secrets", "encrypted_programs", "webhooks", "python_packages", "python_package_bytes", "node_packages", "node_package_bytes"]
@@ -671,6 +674,80 @@ class PackageList:
     # The packages, sorted by name.
     packages: List[PackageInfo]
 
+
+@dataclasses.dataclass
+class Process:
+    """A process that was started in a session."""
+
+    # The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present.
+    command: str
+    # The number of bytes that the process has written to both of its output streams.
+    output_bytes: int
+    # The ID of the process, as the programs of the session see it.
+    pid: int
+    # When the process was started.
+    started_at: datetime.datetime
+    # Whether the process is running.
+    state: ProcessState
+    # When the process ended. Absent while it runs.
+    ended_at: Optional[datetime.datetime] = None
+    # The exit code. Absent while the process runs, and if a signal ended it.
+    exit_code: Optional[int] = None
+    # The name from the request.
+    name: Optional[str] = None
+    # The signal that ended the process.
+    signal: Optional[str] = None
+    # The standard error. Present only in the response of startProcess with wait=true.
+    stderr: Optional[str] = None
+    # True if the end of stderr is missing because stderr is too long. listProcessOutput returns it.
+    stderr_truncated: Optional[bool] = None
+    # The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true.
+    stdout: Optional[str] = None
+    # True if the end of stdout is missing because stdout is too long. listProcessOutput returns it.
+    stdout_truncated: Optional[bool] = None
+    # True if the server killed the process after timeoutMs.
+    timed_out: Optional[bool] = None
+    # True if the process has a terminal.
+    tty: Optional[bool] = None
+
+
+@dataclasses.dataclass
+class ProcessList:
+    """The processes of a session."""
+
+    # The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present.
+    processes: List[Process]
+
+
+@dataclasses.dataclass
+class ProcessRequest:
+    """A process to start. Either command or args is required."""
+
+    # The name of an executable and its arguments, without a shell.
+    args: Optional[List[str]] = None
+    # A command for the shell: bash -c, or sh -c in an image without bash.
+    command: Optional[str] = None
+    # The working directory. A relative path begins at the initial working directory of the session, which is also the default.
+    cwd: Optional[str] = None
+    # Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs.
+    env: Optional[Dict[str, str]] = None
+    # A name by which you recognize the process.
+    name: Optional[str] = None
+    # Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty.
+    stdin: Optional[bool] = None
+    # The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session.
+    timeout_ms: Optional[int] = None
+    # If present, the process gets a terminal of this size as its standard streams.
+    tty: Optional[TerminalSize] = None
+
+
+@dataclasses.dataclass
+class ProcessSignal:
+    """A signal for a process."""
+
+    # The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group.
+    signal: str
+
 # A rich value: a map from media type to data. Text is a string, images are strings in base64, JSON is a JSON value.
 ResultValue = Dict[str, Any]
 
@@ -936,6 +1013,16 @@ class Stopped:
     code: ErrorCode
     # What happened and what to do about it.
     detail: str
+
+
+@dataclasses.dataclass
+class TerminalSize:
+    """The size of a terminal."""
+
+    # The number of columns.
+    columns: int
+    # The number of rows.
+    rows: int
 
 
 @dataclasses.dataclass
