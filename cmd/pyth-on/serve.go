@@ -143,9 +143,6 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopControl()) }()
-	if err := c.offerSetup(ctx, accounts, publicURL, logger); err != nil {
-		return err
-	}
 	config, err := c.config(logger)
 	if err != nil {
 		return err
@@ -171,6 +168,9 @@ func (c *serveCommand) serve(p *parsed) (err error) {
 	defer stopMetrics()
 	server.Maintain(ctx)
 	go reloader.run(ctx, reloadServer(server, front.certificates, level))
+	if err := c.offerSetup(ctx, accounts, publicURL, logger); err != nil {
+		return err
+	}
 	address := front.url()
 	database := slog.Group("") // An empty group is not logged.
 	if store.description != "" {
@@ -208,7 +208,8 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 
 // offerSetup prints a link if there is no administrator. With this link, the operator
 // registers the first administrator. The link contains a secret code, so offerSetup
-// does not write it to the log.
+// does not write it to the log. The server prints the link last, because before that a
+// browser would wait until the server has built its image.
 func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, publicURL string, logger *slog.Logger) error {
 	counts, err := accounts.Count(ctx)
 	if err != nil || counts.ActiveAdmins > 0 {
@@ -228,7 +229,7 @@ func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, p
 	if err != nil || code == "" {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stderr, "This server has no administrator. Within 24 hours, register the first administrator with this link:\n  %s%s#setup=%s\nOr run %s.\n",
+	_, err = fmt.Fprintf(os.Stderr, "\nThis server has no administrator. To become one, open this link in a browser within 24 hours:\n\n  %s%s#setup=%s\n\nOr run %s.\n\n",
 		strings.TrimSuffix(publicURL, "/"), api.AccountPath, code, command)
 	return err
 }
