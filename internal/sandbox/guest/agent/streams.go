@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/computer"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/files"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -20,9 +21,12 @@ const requestTimeout = 30 * time.Second
 type streams struct {
 	// fd is the descriptor of the socket from the host.
 	fd int
-	// mux and computer are nil until a session begins.
+	// mux, computer and files are nil until a session begins.
 	mux      *yamux.Session
 	computer *computer.Computer
+	files    *files.Files
+	// namespaces is a descriptor of the first process in the namespaces of the session.
+	namespaces int
 }
 
 // newStreams returns the streams of the socket fd.
@@ -45,6 +49,9 @@ func (s *streams) serve(payload []byte, p *program, egress *network) error {
 	s.computer = computer.New(computer.Config{
 		Init: p.init, UserID: userID, Dir: workDir, Env: append(defaultEnvironment(), session.Env...), Processes: session.Processes,
 	})
+	if err := s.openFiles(p); err != nil {
+		return err
+	}
 	// Go's poller accepts only non-blocking descriptors.
 	if err := unix.SetNonblock(s.fd, true); err != nil {
 		return err
@@ -61,6 +68,22 @@ func (s *streams) serve(payload []byte, p *program, egress *network) error {
 	}
 	go s.accept(s.mux)
 	return nil
+}
+
+// openFiles opens the directories and the namespaces of the session. Operations need
+// descriptors of their own, because the program closes its descriptors when it ends.
+func (s *streams) openFiles(p *program) error {
+	work, err := unix.FcntlInt(uintptr(p.work), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	staging, err := unix.FcntlInt(uintptr(p.staging), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	s.files = files.New(files.Config{Work: work, Staging: staging, UserID: userID, DiskBytes: p.disk})
+	s.namespaces, err = unix.PidfdOpen(p.init, 0)
+	return err
 }
 
 func (s *streams) accept(mux *yamux.Session) {
@@ -114,7 +137,11 @@ func (s *streams) handle(stream *yamux.Stream) {
 	}
 	conn := protocol.NewStream(stream)
 	kind, payload, err := conn.Receive()
-	if err != nil {
+	if err != nil || s.files.Serve(kind, payload, conn, stream) {
+		return
+	}
+	if kind == protocol.KindDial {
+		s.dial(payload, conn, stream)
 		return
 	}
 	s.computer.Serve(kind, payload, conn, stream)

@@ -1,0 +1,143 @@
+// Package sessionfiles implements pyth.FileService. It speaks with the agents in the
+// sandboxes of sessions over streams. The agents may be hostile: the package limits the
+// size of each message and the time between two messages, and it refuses values that no
+// correct agent sends.
+package sessionfiles
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// answerTimeout is the time within which the agent must send its next message. Operations
+// on large trees send nothing until they have ended.
+const answerTimeout = 2 * time.Minute
+
+// errAgent reports a violation of the protocol. Only a hostile agent violates it.
+var errAgent = errors.New("sessionfiles: the agent violated the protocol")
+
+// call is one stream with its request.
+type call struct {
+	ctx     context.Context
+	stream  io.ReadWriteCloser
+	conn    *protocol.Conn
+	unwatch func() bool
+	// The timer "limit" closes the stream when the agent does not answer, and sets the
+	// field "late".
+	limit *time.Timer
+	late  atomic.Bool
+}
+
+// call opens a stream and sends a request. The caller must call the method "end".
+func (s *Service) call(ctx context.Context, user pyth.UserID, session pyth.SessionID, kind protocol.Kind, m *protocol.FileRequest) (*call, error) {
+	stream, err := s.streams.Stream(ctx, user, session)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{ctx: ctx, stream: stream, conn: protocol.NewStream(stream)}
+	c.unwatch = context.AfterFunc(ctx, func() { _ = stream.Close() })
+	c.limit = time.AfterFunc(answerTimeout, func() {
+		c.late.Store(true)
+		_ = stream.Close()
+	})
+	if err := c.conn.SendMessage(kind, m); err != nil {
+		err = c.explain(err)
+		c.end()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *call) end() {
+	c.unwatch()
+	c.limit.Stop()
+	_ = c.stream.Close()
+}
+
+// receive returns the next message of the agent.
+func (c *call) receive() (protocol.Kind, []byte, error) {
+	c.limit.Reset(answerTimeout)
+	kind, payload, err := c.conn.Receive()
+	c.limit.Stop() // The caller may take any time to use the message.
+	if err != nil {
+		return 0, nil, c.explain(err)
+	}
+	return kind, payload, nil
+}
+
+// done receives the result of an operation.
+func (c *call) done() (*protocol.Done, error) {
+	kind, payload, err := c.receive()
+	if err != nil {
+		return nil, err
+	}
+	if kind != protocol.KindDone {
+		return nil, c.explain(errAgent)
+	}
+	return c.result(payload)
+}
+
+// result decodes a Done. It returns an error if the operation failed.
+func (c *call) result(payload []byte) (*protocol.Done, error) {
+	d := new(protocol.Done)
+	if protocol.Decode(payload, d) != nil {
+		return nil, c.explain(errAgent)
+	}
+	return d, failure(d.Failure)
+}
+
+// explain converts an error of the stream into an error for the user.
+func (c *call) explain(err error) error {
+	switch {
+	case c.ctx.Err() != nil:
+		return context.Cause(c.ctx)
+	case errors.Is(err, errAgent), errors.Is(err, protocol.ErrTooLarge), errors.Is(err, protocol.ErrMalformed):
+		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session gave an invalid answer. Open a new session.", Err: err}
+	case c.late.Load():
+		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session did not answer in time. Try again, or open a new session.", Err: err}
+	}
+	if _, ok := errors.AsType[*pyth.Error](err); ok {
+		return err
+	}
+	return &pyth.Error{Code: pyth.CodeNotFound, Message: "The session has ended. Open a new session.", Err: err}
+}
+
+// failure returns the error for the name of an error in the guest, or nil for "".
+func failure(name string) error {
+	switch name {
+	case "":
+		return nil
+	case "ENOENT":
+		return pyth.Errorf(pyth.CodeNotFound, "The path does not exist in the session.")
+	case "ENOTDIR":
+		return pyth.Errorf(pyth.CodeConflict, "A part of the path, or the path itself, is not a directory in the session.")
+	case "ELOOP":
+		return pyth.Errorf(pyth.CodeConflict, "The path leads through a symbolic link. The server does not follow links. Use the path of the target.")
+	case "EISDIR":
+		return pyth.Errorf(pyth.CodeConflict, "The path is not a regular file in the session. Choose another path.")
+	case "EEXIST":
+		return pyth.Errorf(pyth.CodeConflict, "The path exists already in the session. Choose another path, or set overwrite.")
+	case "ENOTEMPTY":
+		return pyth.Errorf(pyth.CodeConflict, "The directory is not empty. To remove it with its content, set recursive.")
+	case "EINVAL":
+		return pyth.Errorf(pyth.CodeConflict, "The session cannot do this with the path. For example, a directory cannot be moved into itself.")
+	case "ENOSPC", "EDQUOT":
+		return pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")
+	case "EFBIG":
+		return pyth.Errorf(pyth.CodeConflict, "The files are larger than the disk limit of the session, because they are sparse or have several names. Choose fewer files.")
+	case "EMFILE", "ENFILE":
+		return pyth.Errorf(pyth.CodeConflict, "The directory has too many entries, or the session has too many open files. Choose a smaller directory.")
+	case "ENAMETOOLONG":
+		return pyth.Errorf(pyth.CodeConflict, "The directory is too deep. Choose a path inside it.")
+	case "ECANCELED":
+		return pyth.Errorf(pyth.CodeUnavailable, "The transfer was interrupted. Try again.")
+	default:
+		return pyth.Errorf(pyth.CodeConflict, "The operation failed in the session. A program may have changed the files at the same time.")
+	}
+}
