@@ -44,6 +44,7 @@ const (
 	ActionSessionUpdated    Action = "session.updated"
 	ActionSessionDeleted    Action = "session.deleted"
 	ActionProcessStarted    Action = "process.started"
+	ActionPortShared        Action = "port.shared"
 	ActionExecutionQueued   Action = "execution.queued"
 	ActionExecutionCanceled Action = "execution.canceled"
 	ActionExecutionDeleted  Action = "execution.deleted"
@@ -76,6 +77,7 @@ func Actions() []Action {
 		ActionKeyCreated, ActionKeyUpdated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
 		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
 		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionUpdated, ActionSessionDeleted, ActionProcessStarted,
+		ActionPortShared,
 		ActionExecutionQueued, ActionExecutionCanceled, ActionExecutionDeleted, ActionWebhookCreated, ActionWebhookDeleted,
 		ActionUserChanged, ActionUserDeleted, ActionResetCreated, ActionKeysRevoked, ActionLoginsRevoked, ActionInviteCreated, ActionInviteDeleted, ActionBackupMade,
 	}

@@ -35,6 +35,7 @@ type serveCommand struct {
 	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account. With 'open', everyone can. With 'invite', everyone with an invite from 'pyth-on invites create' or from --invites-file can. With 'closed', only the operator can, with 'pyth-on users create'."`
 	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. Each of them works for several registrations."`
 	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
+	PreviewDomain  string        `placeholder:"DOMAIN" help:"Domain for servers in sessions, for example preview.example.org. The signed address of such a server has a host below this domain. DNS must lead all hosts below it to this server. Use a domain that is not related to the domain of the API (default: no signed addresses)."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`
 
 	RateLimit  string        `default:"on" enum:"on,off" reload:"" help:"Whether the server limits the rate of requests: ${enum}."`
@@ -267,6 +268,9 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 			return nil, err
 		}
 	}
+	if err := api.CheckPreviewDomain(c.PreviewDomain, c.PublicURL); err != nil {
+		return nil, fmt.Errorf("--preview-domain: %w", err)
+	}
 	config := &app.ServerConfig{
 		AuditRetention: c.AuditRetention,
 		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
@@ -274,7 +278,7 @@ func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off", Records: app.RecordConfig(c.recordFlags), Quotas: app.QuotaConfig(c.quotaFlags),
 		Async: app.AsyncConfig(c.asyncFlags), Backups: backups, Mail: mail, OIDC: oidc, E2B: c.e2bFlags.config(),
 		API: api.Config{
-			PublicURL: c.PublicURL, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
+			PublicURL: c.PublicURL, PreviewDomain: c.PreviewDomain, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
 		},
 		Progress: c.progress(logger), Logger: logger,
 	}

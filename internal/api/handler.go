@@ -51,6 +51,15 @@ type Config struct {
 	Processes pyth.ProcessService
 	Secrets   pyth.SecretService
 	Packages  pyth.PackageService
+	// Files works with the files of sessions while programs run. If Files is nil, its
+	// operations respond with not_implemented.
+	Files pyth.FileService
+	// Ports connects to servers in sessions. If Ports is nil, its operations respond with
+	// not_implemented. PreviewDomain is the domain below which signed addresses of these
+	// servers have their hosts. If it is "", there are no signed addresses. The API does
+	// not serve requests to hosts below this domain.
+	Ports         pyth.PortService
+	PreviewDomain string
 	// Queue accepts asynchronous runs. If Queue is nil, the server ignores the header
 	// Prefer and runs all programs synchronously.
 	Queue pyth.QueueService
@@ -201,6 +210,10 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessionFiles()
 	h.registerProcesses()
 	h.registerProcessStreams()
+	h.registerDirectories()
+	h.registerArchives()
+	h.registerWatch()
+	h.registerPorts()
 	h.registerSecrets()
 	h.registerPackages()
 	h.registerUsage()

@@ -17,6 +17,10 @@ import (
 
 // ServeHTTP handles one request, measures it and writes it to the access log.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if label, ok := h.previewHost(r); ok {
+		h.observe(w, r, h.refusePreview, func(rw *response, r *http.Request, _ *request) { h.servePreview(rw, r, label) })
+		return
+	}
 	h.observe(w, r, h.writeError, func(rw *response, r *http.Request, req *request) {
 		if !h.allowOrigin(rw, r) {
 			h.route(rw, r, req)
@@ -112,6 +116,12 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 			Message: "The URL contains a credential, and URLs are often logged. Revoke the credential, and send a new one in the header x-api-key or Authorization.",
 			Fields:  []pyth.FieldError{{Location: "query", Message: "must not contain credentials"}},
 		})
+		return
+	}
+	// The mux would change the path, which belongs to a server in a session.
+	if t, ok := portRequest(r); ok {
+		req.route = portRoute
+		h.servePort(w, r, t)
 		return
 	}
 	// If a path is not clean, the mux would respond with a redirect. Respond with an

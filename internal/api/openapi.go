@@ -44,6 +44,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: tagExecute, Description: "Runs of programs, and their records."},
 			{Name: tagSessions, Description: "Interpreters that keep their state and files between runs."},
 			{Name: tagProcesses, Description: "Processes and terminals in sessions, beside the interpreter."},
+			{Name: tagPorts, Description: "Servers that programs start in sessions."},
 			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagZK, Description: "Encrypted programs. They are decrypted only inside a sandbox."},
 			{Name: tagPackages, Description: "Python and JavaScript packages for your runs."},

@@ -96,9 +96,12 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "readSessionFile", Method: http.MethodGet, Path: sessionFilePath,
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
-			Description: "Returns the bytes of the file. The Content-Type is determined from the file name, or from the content if the name has no known extension.",
-			Responses:   map[string]*huma.Response{"200": {Description: "The file", Content: anyType}},
-			Errors:      []int{http.StatusNotFound, http.StatusConflict},
+			Description: "Returns the bytes of the file. The Content-Type is determined from the file name, or from the content if the name has no known extension. With the header Range, the response is one part of the file, and the call does not wait for the runs of the session.",
+			Responses: map[string]*huma.Response{
+				"200": {Description: "The file", Content: anyType},
+				"206": {Description: "The part of the file that the header Range selects", Content: anyType},
+			},
+			Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestedRangeNotSatisfiable},
 		},
 		timeout: transfer,
 	}, ifSessions(h, h.getSessionFile))
@@ -152,6 +155,9 @@ func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putF
 }
 
 func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getFileOutput, error) {
+	if part, ok := requestedRange(requestOf(ctx).r.Header); ok && h.cfg.Files != nil {
+		return h.getFilePart(ctx, in, part)
+	}
 	begun := false
 	err := h.cfg.Sessions.ReadFile(ctx, caller(ctx).User.ID, in.id(), in.Path, func(size int64, content io.Reader) error {
 		begun = true
@@ -179,8 +185,8 @@ func (h *Handler) sendFile(req *request, name string, size int64, content io.Rea
 	header := req.w.Header()
 	header.Set("Content-Type", mediaType(name, start))
 	header.Set("Content-Length", strconv.FormatInt(size, 10))
-	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
-	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	header.Set("Accept-Ranges", "bytes")
+	asAttachment(header, path.Base(name))
 	req.w.WriteHeader(http.StatusOK)
 	if req.r.Method == http.MethodHead {
 		return nil
@@ -189,13 +195,19 @@ func (h *Handler) sendFile(req *request, name string, size int64, content io.Rea
 	return err
 }
 
+// asAttachment sets headers that prevent browsers from displaying the response.
+func asAttachment(header http.Header, name string) {
+	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+}
+
 func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*noOutput, error) {
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// isSessionFilePath reports whether a URL path leads to a file in a session.
+// isSessionFilePath reports whether a URL path leads to a file or a directory in a session.
 func isSessionFilePath(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")
-	return ok && id != "" && id != "." && id != ".." && strings.HasPrefix(rest, "files/")
+	return ok && id != "" && id != "." && id != ".." && (strings.HasPrefix(rest, "files/") || strings.HasPrefix(rest, "directories/"))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 	"github.com/pyth-on/pyth-on/internal/audit"
 	"github.com/pyth-on/pyth-on/internal/audit/log"
+	"github.com/pyth-on/pyth-on/internal/ports"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 	"github.com/pyth-on/pyth-on/internal/usage"
 )
@@ -31,6 +32,8 @@ type Accounts struct {
 	clock   func() time.Time
 	service *account.Service
 	log     *log.Log
+	// portKey signs addresses of ports.
+	portKey []byte
 	// overrides contains the quotas of users that differ from the default quotas.
 	overrides *usage.Overrides
 	// remover deletes accounts. Both the API and the command line use it.
@@ -52,11 +55,15 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 	if err != nil {
 		return nil, err
 	}
+	portKey, err := v.ServerKey(ctx, "port", ports.KeyBytes)
+	if err != nil {
+		return nil, err
+	}
 	config.Store, config.Vault, config.JWTKey = store, v, signing
 	clock := clockOf(store)
 	config.Issuer, config.Audience, config.Clock = "pyth-on", "pyth-on", clock
 	a := &Accounts{
-		store: store, vault: v, clock: clock, overrides: usage.NewOverrides(store, clock), ended: make(chan pyth.UserID, maxEnded),
+		store: store, vault: v, clock: clock, portKey: portKey, overrides: usage.NewOverrides(store, clock), ended: make(chan pyth.UserID, maxEnded),
 	}
 	if a.service, err = account.New(config); err != nil {
 		return nil, err

@@ -32,10 +32,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages"
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/ports"
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 	"github.com/pyth-on/pyth-on/internal/runs"
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/session"
+	"github.com/pyth-on/pyth-on/internal/sessionfiles"
 	"github.com/pyth-on/pyth-on/internal/tracing"
 	"github.com/pyth-on/pyth-on/internal/usage"
 	"github.com/pyth-on/pyth-on/internal/webhook"
@@ -385,6 +387,8 @@ func (s *Server) apiConfig() api.Config {
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
 	config.Processes = s.gate.processes(audit.Processes(computer.New(s.sessions), log))
+	config.Files = sessionfiles.New(s.sessions)
+	config.Ports = audit.Ports(ports.New(ports.Config{Sessions: s.sessions, Key: c.Accounts.portKey, Clock: c.Accounts.clock}), log)
 	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0
 	config.Queue = audit.Queue(s.queue, log)
 	config.Records = audit.Records(s.records, log)

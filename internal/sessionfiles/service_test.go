@@ -489,7 +489,7 @@ func TestRenameRacesStayInside(t *testing.T) {
 			}
 		}
 	})
-	for i := range 300 {
+	for i := range 60 {
 		if f, err := m.OpenFile(t.Context(), "", "", "d/secret"); err == nil {
 			r, err := f.Section(0, f.Entry().SizeBytes)
 			if err != nil {
@@ -505,7 +505,7 @@ func TestRenameRacesStayInside(t *testing.T) {
 		_ = m.RemovePath(t.Context(), "", "", "d/secret2", false)
 		_ = m.CopyPath(t.Context(), "", "", "d", "copy", true)
 		var archive bytes.Buffer
-		if m.PackFiles(t.Context(), "", "", "", pyth.ArchiveTarGzip, func() {}, &archive) == nil && i%50 == 0 {
+		if m.PackFiles(t.Context(), "", "", "", pyth.ArchiveTarGzip, func() {}, &archive) == nil && i%20 == 0 {
 			z, err := gzip.NewReader(&archive)
 			if err != nil {
 				t.Fatal(err)

@@ -29,7 +29,7 @@ func exclusive(a attack) attack {
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
-		javaScriptAttacks, javaScriptFileAttacks,
+		javaScriptAttacks, javaScriptFileAttacks, treeAttacks,
 	}
 }
 

@@ -1,6 +1,6 @@
 // The actions of the audit log. docs/audit.md explains them.
 export const actions = [
-  "code.executed", "code.generated", "execution.queued", "execution.canceled", "execution.deleted", "session.created", "session.updated", "session.deleted", "process.started",
+  "code.executed", "code.generated", "execution.queued", "execution.canceled", "execution.deleted", "session.created", "session.updated", "session.deleted", "process.started", "port.shared",
   "secret.created", "secret.updated", "secret.deleted", "secret.used", "packages.changed", "zk.stored", "zk.deleted", "zk.executed",
   "key.created", "key.updated", "key.revoked", "webhook.created", "webhook.deleted",
   "user.login", "user.registered", "user.password_changed", "user.password_reset", "user.email_changed", "user.confirmation_sent", "user.email_confirmed", "user.exported", "user.deleted",
