@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,11 @@ func TestDocsServesEveryPage(t *testing.T) {
 	}
 	style := regexp.MustCompile(`(?s)<style>(.*)</style>`)
 	reference := style.FindString(s.send(anonymous("GET", "/docs", "")).body)
-	for _, name := range append(names, decisions...) {
+	integrations, err := fs.Glob(documentation.Files(), "integrations/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Concat(names, decisions, integrations) {
 		res := s.send(anonymous("GET", "/docs/"+name, ""))
 		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Fatalf("%s: status %d, %v", name, res.StatusCode, res.Header)

@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/computer"
 	"github.com/pyth-on/pyth-on/internal/e2b"
 )
 
@@ -24,6 +25,7 @@ func (s *Server) openE2B(c *api.Config) {
 	}
 	service := e2b.New(e2b.Config{
 		Gate: s.Handler, Sessions: c.Sessions, Executions: c.Executions, Expired: s.sessions,
+		Processes: c.Processes, Helpers: computer.New(s.sessions),
 		Languages: c.Languages, Limits: c.Limits.Default, MaxTimeout: c.Limits.MaxTimeout, Processors: runtime.NumCPU(),
 		Network: s.config.E2B.Network, Clock: c.Now,
 	})

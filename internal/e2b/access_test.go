@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
-
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/filesystem"
 )
@@ -94,7 +92,7 @@ func TestRevokedKeyEndsAccess(t *testing.T) {
 
 func TestScopesLimitProtocols(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
+	h, _ := newProcessHarness(t)
 	b := h.create(adaKey)
 	h.gate.denied[pyth.ScopeExecute] = true
 	b.interpreter("POST", "/execute", `{"code": "1"}`).want(t, 403, "no scope execute")
@@ -166,22 +164,27 @@ func TestHugeMessagesAreRefused(t *testing.T) {
 	b.interpreter("POST", "/execute", `{"code": "`+strings.Repeat("a", 8<<20)+`"}`).want(t, 413, "")
 }
 
-// TestPathsStayInHome checks that all operations refuse paths outside of the home
-// directory.
-func TestPathsStayInHome(t *testing.T) {
+// TestPathsAreThoseOfSandbox checks that a path never leads to the files of the server,
+// and that files below the home directory are those of the session.
+func TestPathsAreThoseOfSandbox(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	b := h.create(adaKey)
-	for _, path := range []string{"/etc/passwd", "../../etc/passwd", "/home/user/../other", "/home/user2/a", "/", "/workspace", "a\x00b"} {
-		b.envd("GET", "/files?path="+url.QueryEscape(path), "").want(t, 400, `"code":400`)
-		b.envd("POST", "/files?path="+url.QueryEscape(path), "x", "Content-Type", "application/octet-stream").want(t, 400, "")
-		message := `{"path": ` + fmt.Sprintf("%q", strings.ReplaceAll(path, "\x00", "\\u0000")) + `}`
-		message = strings.ReplaceAll(message, `\\u`, `\u`)
-		for _, procedure := range []string{filesystem.FilesystemStatProcedure, filesystem.FilesystemListDirProcedure, filesystem.FilesystemRemoveProcedure, filesystem.FilesystemMakeDirProcedure, filesystem.FilesystemCreateWatcherProcedure} {
-			b.envd("POST", procedure, message).want(t, 400, `"code":"`+connect.CodeInvalidArgument.String())
+	for path, want := range map[string]string{
+		"a": "a", "/home/user/a": "a", "/work/a": "a", "./x/../a": "a", "//home/user//a": "a", "../work/a": "a", "/etc/../home/user/d/a": "d/a",
+	} {
+		b.envd("POST", "/files?path="+url.QueryEscape(path), path, "Content-Type", "application/octet-stream").want(t, 200, "/home/user/"+want)
+		if got := h.sessions.all[pyth.SessionID(b.SandboxID)].files[want]; got != path {
+			t.Errorf("%s: content %q", path, got)
 		}
 	}
-	for _, path := range []string{"a", "/home/user/a", "/work/a", "./x/../a", "//home/user//a"} {
-		b.envd("POST", "/files?path="+url.QueryEscape(path), "x", "Content-Type", "application/octet-stream").want(t, 200, `"/home/user/a"`)
+	for _, path := range []string{"a\x00b", "a\xffb", strings.Repeat("a", 5000)} {
+		b.envd("GET", "/files?path="+url.QueryEscape(path), "").want(t, 400, `"code":400`)
+		b.envd("POST", "/files?path="+url.QueryEscape(path), "x", "Content-Type", "application/octet-stream").want(t, 400, "")
+	}
+	for _, message := range []string{`{"path": "a\u0000b"}`, `{"path": "` + strings.Repeat("a", 5000) + `"}`} {
+		for _, procedure := range []string{filesystem.FilesystemStatProcedure, filesystem.FilesystemRemoveProcedure, filesystem.FilesystemCreateWatcherProcedure} {
+			b.envd("POST", procedure, message).want(t, 400, `"code":"invalid_argument"`)
+		}
 	}
 }

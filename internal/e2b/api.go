@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -29,10 +30,19 @@ type Sessions interface {
 	OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error)
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 	CloseSession(ctx context.Context, user pyth.UserID, id pyth.SessionID) error
-	Files(ctx context.Context, user pyth.UserID, id pyth.SessionID) ([]pyth.FileInfo, error)
 	WriteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (created bool, err error)
 	ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error
-	DeleteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string) error
+}
+
+// Processes is the part of pyth.ProcessService that sandboxes need.
+type Processes interface {
+	RunProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, r *pyth.ProcessRequest, started func(*pyth.Process) error, output func(*pyth.ProcessOutput) error) (*pyth.Process, error)
+	Processes(ctx context.Context, user pyth.UserID, session pyth.SessionID) ([]*pyth.Process, error)
+	Process(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, wait time.Duration) (*pyth.Process, error)
+	ReadProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, after int64, follow bool, output func(*pyth.ProcessOutput) error) (*pyth.Process, error)
+	WriteProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, content io.Reader, end bool) error
+	SignalProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, signal string) error
+	ResizeProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, size pyth.TerminalSize) error
 }
 
 // Executions runs programs in sessions.

@@ -3,7 +3,6 @@ package e2b
 import (
 	"context"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -195,12 +194,9 @@ func (s *Server) openSession(ctx context.Context, a *access, language pyth.Langu
 
 // changeDirectory makes the working directory of a new context and enters it.
 func (s *Server) changeDirectory(ctx context.Context, a *access, session pyth.SessionID, language pyth.Language, cwd string) error {
-	dir := path.Join(workDir, cwd)
-	if path.IsAbs(cwd) {
-		dir = path.Clean(cwd)
-		if rel, err := relative(dir); err == nil {
-			dir = path.Join(workDir, rel)
-		}
+	dir, err := inside(cwd)
+	if err != nil {
+		return err
 	}
 	if dir == workDir {
 		return nil

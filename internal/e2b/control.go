@@ -1,6 +1,7 @@
 package e2b
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"time"
@@ -90,7 +91,9 @@ type call struct {
 // written no response.
 func (s *Server) handle(action pyth.Action, serve func(*call) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{w: w, r: r}
+		ctx, cancel := context.WithTimeout(r.Context(), controlTimeout)
+		defer cancel()
+		c := &call{w: w, r: r.WithContext(ctx)}
 		err := s.admitCall(c, action)
 		if err == nil {
 			err = serve(c)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/filesystem"
@@ -29,8 +30,8 @@ const (
 // envdRoutes returns the routes of envd.
 func (s *Server) envdRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+filesPath, s.readFile)
-	mux.HandleFunc("POST "+filesPath, s.writeFiles)
+	mux.HandleFunc("GET "+filesPath, s.transfer(s.readFile))
+	mux.HandleFunc("POST "+filesPath, s.transfer(s.writeFiles))
 	mux.HandleFunc("GET /envs", func(w http.ResponseWriter, r *http.Request) {
 		env := map[string]string{}
 		maps.Copy(env, accessOf(r.Context()).env)
@@ -46,7 +47,7 @@ func (s *Server) envdRoutes() *http.ServeMux {
 	}
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(maxMessageBytes), connect.WithSendMaxBytes(maxFileListBytes)}
 	mux.Handle(filesystem.NewFilesystemHandler(&filesystemService{s}, options...))
-	mux.Handle(process.NewProcessHandler(&processService{server: s}, options...))
+	mux.Handle(process.NewProcessHandler(&processService{s}, options...))
 	return mux
 }
 
@@ -112,6 +113,10 @@ func isConnect(r *http.Request) bool {
 // large messages count towards the memory for bodies, and so that net/http notices when
 // the client disconnects.
 func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request) {
+	if !isProcedure(r.URL.Path) {
+		s.refuseConnect(w, r, fail(http.StatusNotImplemented, "This server does not know the procedure %s.", clip(r.URL.Path)))
+		return
+	}
 	if r.URL.Path != process.ProcessStreamInputProcedure {
 		// The header of a message has 5 bytes.
 		message, release, err := s.config.Gate.ReadBody(w, r, maxMessageBytes+5)
@@ -123,6 +128,19 @@ func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request) {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(message)), int64(len(message))
 	}
 	s.dispatch(newStreamWriter(w, streamTimeout), r, s.envd, s.refuseConnect)
+}
+
+// isProcedure reports whether one of the services has the procedure.
+func isProcedure(path string) bool {
+	for _, file := range []protoreflect.FileDescriptor{process.File_process_process_proto, filesystem.File_filesystem_filesystem_proto} {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			if name, ok := strings.CutPrefix(path, "/"+string(service.FullName())+"/"); ok {
+				return service.Methods().ByName(protoreflect.Name(name)) != nil
+			}
+		}
+	}
+	return false
 }
 
 // refuseConnect writes an error in the format of the Connect protocol.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -103,7 +104,7 @@ func (b *box) write(path, content string) {
 
 func TestFilesystemShowsFilesAndDirectories(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
+	h, _ := newProcessHarness(t)
 	b := h.create(adaKey)
 	for _, name := range []string{"a.txt", "d/b.txt", "d/e/c.txt"} {
 		b.write(name, "123")
@@ -137,7 +138,7 @@ func TestFilesystemShowsFilesAndDirectories(t *testing.T) {
 		}
 	}
 	entry, err := c.Stat(t.Context(), &filesystem.StatRequest{Path: "d/b.txt"})
-	if e := entry.GetEntry(); err != nil || e.Name != "b.txt" || e.Type != filesystem.FileType_FILE_TYPE_FILE || e.Size != 3 || e.Permissions != "-rw-r--r--" {
+	if e := entry.GetEntry(); err != nil || e.Name != "b.txt" || e.Type != filesystem.FileType_FILE_TYPE_FILE || e.Size != 3 || e.Permissions != "-rw-------" || e.Mode != 0o600 {
 		t.Errorf("entry %v, error %v", entry, err)
 	}
 	if dir, err := c.Stat(t.Context(), &filesystem.StatRequest{Path: "/home/user"}); err != nil || dir.Entry.Type != filesystem.FileType_FILE_TYPE_DIRECTORY || dir.Entry.Name != "user" {
@@ -157,8 +158,24 @@ func TestFilesystemShowsFilesAndDirectories(t *testing.T) {
 	fails(err, connect.CodeInvalidArgument)
 	_, err = c.MakeDir(t.Context(), &filesystem.MakeDirRequest{Path: "d"})
 	fails(err, connect.CodeAlreadyExists)
-	_, err = c.Remove(t.Context(), &filesystem.RemoveRequest{Path: "/home/user"})
+	_, err = c.MakeDir(t.Context(), &filesystem.MakeDirRequest{Path: "a.txt"})
 	fails(err, connect.CodeInvalidArgument)
+	_, err = c.Move(t.Context(), &filesystem.MoveRequest{Source: "none", Destination: "other"})
+	fails(err, connect.CodeNotFound)
+	made, err := c.MakeDir(t.Context(), &filesystem.MakeDirRequest{Path: "new/deep"})
+	if err != nil || made.Entry.Path != "/home/user/new/deep" || made.Entry.Type != filesystem.FileType_FILE_TYPE_DIRECTORY {
+		t.Errorf("made %v, error %v", made, err)
+	}
+	moved, err := c.Move(t.Context(), &filesystem.MoveRequest{Source: "d/b.txt", Destination: "/home/user/new/deep/x/b.txt"})
+	if err != nil || moved.Entry.Path != "/home/user/new/deep/x/b.txt" {
+		t.Errorf("moved %v, error %v", moved, err)
+	}
+	if _, err = c.Remove(t.Context(), &filesystem.RemoveRequest{Path: "new"}); err != nil {
+		t.Error(err)
+	}
+	if _, err = c.Remove(t.Context(), &filesystem.RemoveRequest{Path: "none"}); err != nil {
+		t.Errorf("removal of an absent file: %v", err)
+	}
 	root := b.filesystem(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("root:"))}})
 	_, err = root.Stat(t.Context(), &filesystem.StatRequest{Path: "a.txt"})
 	fails(err, connect.CodeInvalidArgument)
@@ -173,7 +190,7 @@ func TestFilesystemShowsFilesAndDirectories(t *testing.T) {
 
 func TestWatchersReportChanges(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
+	h, f := newProcessHarness(t)
 	b := h.create(adaKey)
 	b.write("d/old", "1")
 	c := b.filesystem(nil)
@@ -227,6 +244,9 @@ func TestWatchersReportChanges(t *testing.T) {
 	if connect.CodeOf(err) != connect.CodeNotFound {
 		t.Errorf("a removed watcher: %v", err)
 	}
+	if _, err = c.CreateWatcher(t.Context(), &filesystem.CreateWatcherRequest{Path: "none"}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a watcher of an absent directory: %v", err)
+	}
 	for range 16 {
 		if _, err = c.CreateWatcher(t.Context(), &filesystem.CreateWatcherRequest{Path: "d"}); err != nil {
 			break
@@ -234,5 +254,10 @@ func TestWatchersReportChanges(t *testing.T) {
 	}
 	if _, err = c.CreateWatcher(t.Context(), &filesystem.CreateWatcherRequest{Path: "d"}); connect.CodeOf(err) != connect.CodeResourceExhausted {
 		t.Errorf("too many watchers: %v", err)
+	}
+	// No process of a watcher outlives the sandbox.
+	h.send("DELETE", "/sandboxes/"+b.SandboxID, "", "X-API-KEY", adaKey).want(t, 204, "")
+	for f.running() > 0 {
+		time.Sleep(10 * time.Millisecond)
 	}
 }

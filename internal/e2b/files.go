@@ -1,7 +1,9 @@
 package e2b
 
 import (
+	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -10,6 +12,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"connectrpc.com/connect"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -71,28 +75,45 @@ func (s *Server) serveSignedOf(w http.ResponseWriter, r *http.Request, sandboxes
 	}
 }
 
+// transfer returns a handler with the time-out of a transfer.
+func (s *Server) transfer(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), s.config.MaxTimeout+turnAllowance+transferTimeout)
+		defer cancel()
+		serve(w, r.WithContext(ctx))
+	}
+}
+
 // readFile sends a file.
 func (s *Server) readFile(w http.ResponseWriter, r *http.Request) {
-	name, err := fileOf(r)
+	full, err := fileOf(r)
 	if err != nil {
 		s.Refuse(w, r, err)
 		return
 	}
-	a := accessOf(r.Context())
 	begun := false
-	err = s.config.Sessions.ReadFile(r.Context(), a.user, a.id, name, func(size int64, content io.Reader) error {
+	send := func(size int64, content io.Reader) error {
 		begun = true
 		header := w.Header()
 		header.Set("Content-Type", "application/octet-stream")
 		header.Set("Content-Length", strconv.FormatInt(size, 10))
-		header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
+		header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(full)}))
 		header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 		w.WriteHeader(http.StatusOK)
 		_, err := io.CopyN(s.config.Gate.Download(w), content, size)
 		return err
-	})
+	}
+	a := accessOf(r.Context())
+	if name, ok := belowHome(full); ok {
+		err = s.config.Sessions.ReadFile(r.Context(), a.user, a.id, name, send)
+	} else {
+		var content []byte
+		if content, err = s.files(r.Context()).read(r.Context(), full); err == nil {
+			err = send(int64(len(content)), bytes.NewReader(content))
+		}
+	}
 	if err != nil && !begun {
-		s.Refuse(w, r, fileError(name, err))
+		s.Refuse(w, r, fileError(full, err))
 	}
 }
 
@@ -192,44 +213,68 @@ func fileName(part *multipart.Part) (string, bool) {
 }
 
 func (s *Server) writeFile(r *http.Request, name string, content io.Reader) (writtenFile, error) {
-	rel, err := relativeFile(name)
+	full, err := insideFile(name)
 	if err != nil {
 		return writtenFile{}, err
 	}
 	a := accessOf(r.Context())
-	if _, err := s.config.Sessions.WriteFile(r.Context(), a.user, a.id, rel, content); err != nil {
-		return writtenFile{}, fileError(rel, err)
+	if below, ok := belowHome(full); ok {
+		_, err = s.config.Sessions.WriteFile(r.Context(), a.user, a.id, below, content)
+	} else {
+		err = s.files(r.Context()).write(r.Context(), full, content)
 	}
-	return writtenFile{Name: path.Base(rel), Type: "file", Path: absolute(rel)}, nil
+	if err != nil {
+		return writtenFile{}, fileError(full, err)
+	}
+	return writtenFile{Name: path.Base(full), Type: "file", Path: shown(full)}, nil
 }
 
-// fileOf returns the path in the query, relative to the home directory.
+// fileOf returns the path in the sandbox for the path in the query.
 func fileOf(r *http.Request) (string, error) {
 	q := r.URL.Query()
 	if err := checkUser(q.Get("username")); err != nil {
 		return "", err
 	}
-	return relativeFile(q.Get("path"))
+	return insideFile(q.Get("path"))
 }
 
-func relativeFile(name string) (string, error) {
+func insideFile(name string) (string, error) {
 	if name == "" {
 		return "", fail(http.StatusBadRequest, "path is required")
 	}
-	rel, err := relative(name)
-	if err == nil && rel == "." {
+	full, err := inside(name)
+	if err == nil && (full == workDir || full == "/") {
 		err = fail(http.StatusBadRequest, "path '%s' is a directory", clip(name))
 	}
-	return rel, err
+	return full, err
 }
 
 // fileError converts an error of a file operation.
-func fileError(name string, err error) error {
+func fileError(full string, err error) error {
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return fail(statusOf(e.Code()), "%s", e.Message())
+	}
 	switch pyth.ErrorCode(err) {
 	case pyth.CodeNotFound:
-		return fail(http.StatusNotFound, "path '%s' does not exist", clip(absolute(name)))
+		return fail(http.StatusNotFound, "path '%s' does not exist", clip(shown(full)))
 	case pyth.CodeTooLarge:
 		return fail(http.StatusInsufficientStorage, "not enough disk space available: the file is larger than the disk of the sandbox")
 	}
 	return err
+}
+
+// statusOf returns the status of a response for a code of the Connect protocol.
+func statusOf(code connect.Code) int {
+	switch code {
+	case connect.CodeNotFound:
+		return http.StatusNotFound
+	case connect.CodePermissionDenied:
+		return http.StatusForbidden
+	case connect.CodeResourceExhausted:
+		return http.StatusInsufficientStorage
+	case connect.CodeDeadlineExceeded:
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusBadRequest
+	}
 }

@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,9 @@ type fakeSessions struct {
 	all     map[pyth.SessionID]*fakeSession
 	request *pyth.SessionRequest
 	closed  chan pyth.SessionID
+	// The directory "root" contains the files of the only session. If it is "", all files
+	// are in memory.
+	root string
 }
 
 type fakeSession struct {
@@ -123,20 +127,6 @@ func (s *fakeSessions) CloseSession(_ context.Context, user pyth.UserID, id pyth
 	return nil
 }
 
-func (s *fakeSessions) Files(_ context.Context, user pyth.UserID, id pyth.SessionID) ([]pyth.FileInfo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x, err := s.find(user, id)
-	if err != nil {
-		return nil, err
-	}
-	var all []pyth.FileInfo
-	for _, name := range slices.Sorted(maps.Keys(x.files)) {
-		all = append(all, pyth.FileInfo{Path: name, SizeBytes: int64(len(x.files[name]))})
-	}
-	return all, nil
-}
-
 func (s *fakeSessions) WriteFile(_ context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (bool, error) {
 	data, err := io.ReadAll(content)
 	if err != nil {
@@ -150,6 +140,10 @@ func (s *fakeSessions) WriteFile(_ context.Context, user pyth.UserID, id pyth.Se
 	}
 	if len(data) > 1<<20 {
 		return false, pyth.Errorf(pyth.CodeTooLarge, "the disk is full")
+	}
+	if s.root != "" {
+		name := filepath.Join(s.root, path)
+		return true, errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, data, 0o600))
 	}
 	x.files[path] = string(data)
 	return true, nil
@@ -167,17 +161,6 @@ func (s *fakeSessions) ReadFile(_ context.Context, user pyth.UserID, id pyth.Ses
 		return pyth.Errorf(pyth.CodeNotFound, "no file")
 	}
 	return to(int64(len(content)), strings.NewReader(content))
-}
-
-func (s *fakeSessions) DeleteFile(_ context.Context, user pyth.UserID, id pyth.SessionID, path string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x, err := s.find(user, id)
-	if err != nil {
-		return err
-	}
-	delete(x.files, path)
-	return nil
 }
 
 // fakeExecutions runs each program with the function "run".

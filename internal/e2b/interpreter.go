@@ -58,7 +58,9 @@ func (s *Server) serveInterpreter(w http.ResponseWriter, r *http.Request, id str
 // it has written no response.
 func (s *Server) handleText(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := serve(w, r); err != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), s.config.MaxTimeout+turnAllowance)
+		defer cancel()
+		if err := serve(w, r.WithContext(ctx)); err != nil {
 			s.refuseText(w, r, err)
 		}
 	}

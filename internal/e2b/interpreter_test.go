@@ -112,6 +112,7 @@ func TestExecuteMarksValueOfFinalExpression(t *testing.T) {
 		{"for a in b:\\n  display(a)", []pyth.Result{value("1"), value("2")}, "1 2"},
 		{"x.y['a'] += 1", []pyth.Result{value("1")}, "1"},
 		{"f(a=1)", []pyth.Result{value("1")}, "1*"},
+		{"!ls", []pyth.Result{value("1")}, "1"},
 		{"x = 1; x += 1; x", []pyth.Result{value("2")}, "2*"},
 		{"display(1); x = 2", []pyth.Result{value("1")}, "1"},
 		{"", []pyth.Result{value("1")}, "1"},

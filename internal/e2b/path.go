@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -14,32 +15,46 @@ const (
 	workDir = "/work"
 	// userName is the only user of a sandbox.
 	userName = "user"
+	// maxPath is the maximum length of a path in bytes.
+	maxPath = 4096
 )
 
-// relative returns a path relative to the home directory, or "." for the home directory
-// itself. It refuses paths outside of the home directory.
-func relative(name string) (string, error) {
-	if strings.ContainsRune(name, 0) {
-		return "", fail(http.StatusBadRequest, "the path contains the character NUL")
+// inside returns the path in the sandbox for a path of a client. An empty or relative
+// path begins at the home directory.
+func inside(name string) (string, error) {
+	switch {
+	case len(name) > maxPath:
+		return "", fail(http.StatusBadRequest, "the path has more than %d bytes", maxPath)
+	case strings.ContainsRune(name, 0) || !utf8.ValidString(name):
+		return "", fail(http.StatusBadRequest, "the path contains the character NUL, or is not UTF-8")
 	}
-	full := name
-	if !path.IsAbs(name) {
-		full = home + "/" + name
+	full := path.Join(workDir, name)
+	if path.IsAbs(name) {
+		full = path.Clean(name)
 	}
-	full = path.Clean(full)
-	for _, root := range []string{home, workDir} {
-		if full == root {
-			return ".", nil
-		}
-		if below, ok := strings.CutPrefix(full, root+"/"); ok {
-			return below, nil
-		}
+	if full == home {
+		return workDir, nil
 	}
-	return "", fail(http.StatusBadRequest, "path '%s' is outside of %s; this server gives access only to files below %s", clip(name), home, home)
+	if below, ok := strings.CutPrefix(full, home+"/"); ok {
+		return path.Join(workDir, below), nil
+	}
+	return full, nil
 }
 
-// absolute returns the path that clients see.
-func absolute(name string) string { return path.Join(home, name) }
+// shown returns the path that a client sees for a path in the sandbox.
+func shown(full string) string {
+	if full == workDir {
+		return home
+	}
+	if below, ok := strings.CutPrefix(full, workDir+"/"); ok {
+		return path.Join(home, below)
+	}
+	return full
+}
+
+// belowHome returns a path in the sandbox relative to the home directory. It returns
+// false for a path outside of the home directory, and for the home directory itself.
+func belowHome(full string) (string, bool) { return strings.CutPrefix(full, workDir+"/") }
 
 // checkUser refuses all users but that of the sandbox. The name "" means the default.
 func checkUser(name string) error {

@@ -99,7 +99,7 @@ func isFigure(r pyth.Result) bool {
 
 // statement matches a last line that is no expression with a value to show: statements,
 // assignments, and calls that show something themselves.
-var statement = regexp.MustCompile(`^(\s|#|//|@|(import|from|def|class|return|for|while|if|with|try|assert|del|raise|global|nonlocal|pass|break|continue|else|elif|except|finally|const|let|var|function|throw|export)\b|(display|print|console\.\w+|\w+\.show)\s*\(|[\w.,\s\[\]'"*]*[\w\]]\s*([-+*/%&|^@]|//|\*\*|<<|>>)?=[^=])`)
+var statement = regexp.MustCompile(`^(\s|#|//|[@!%]|(import|from|def|class|return|for|while|if|with|try|assert|del|raise|global|nonlocal|pass|break|continue|else|elif|except|finally|const|let|var|function|throw|export)\b|(display|print|console\.\w+|\w+\.show)\s*\(|[\w.,\s\[\]'"*]*[\w\]]\s*([-+*/%&|^@]|//|\*\*|<<|>>)?=[^=])`)
 
 // endsWithExpression reports whether a program seems to end with an expression whose
 // value is shown. It only looks at the last line. In Python, a semicolon hides the value.

@@ -36,7 +36,9 @@ type sandbox struct {
 	grants   []*grant
 	contexts []*codeContext
 	watchers watchers
-	closed   bool
+	// processes contains the processes that clients have started, by their ID.
+	processes map[pyth.ProcessID]*started
+	closed    bool
 }
 
 // maxGrants limits the number of keys that can use one sandbox. A further key replaces

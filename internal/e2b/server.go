@@ -10,11 +10,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Config configures a Server. Gate, Sessions, Expired and Executions are required.
+// Config configures a Server. Gate, Sessions, Expired, Executions, Processes and Helpers
+// are required.
 type Config struct {
 	Gate       Gate
 	Sessions   Sessions
 	Executions Executions
+	// Processes runs the commands and terminals of clients. Helpers runs processes that
+	// serve files. The audit log does not record these processes, as it does not record
+	// operations on the files of sessions.
+	Processes, Helpers Processes
 	// Expired closes the sessions of sandboxes whose time has ended.
 	Expired Closer
 	// Languages contains the languages and the custom images of the server.
@@ -42,6 +47,14 @@ const (
 const (
 	envdPort        = "49983"
 	interpreterPort = "49999"
+)
+
+// Time-outs of requests. An operation on files or a run waits until the earlier runs of
+// the session have ended, so turnAllowance is added to the maximum time of a run.
+const (
+	controlTimeout  = time.Minute
+	turnAllowance   = 90 * time.Second
+	transferTimeout = 2 * time.Hour
 )
 
 // maxAge is the maximum age of a session, and so of a sandbox.
@@ -76,6 +89,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ids, ports := r.Header.Values(sandboxHeader), r.Header.Values(portHeader)
 	switch {
 	case len(ids) == 0 && len(ports) == 0 && r.URL.Path == filesPath:
+		_, r.Pattern = s.envd.Handler(r)
 		s.serveSigned(w, r)
 	case len(ids) == 0 && len(ports) == 0:
 		s.dispatch(w, r, s.control, s.Refuse)
@@ -83,8 +97,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// A proxy may have checked only one of several values.
 		s.Refuse(w, r, fail(http.StatusBadRequest, "Send each of the headers %s and %s exactly once.", sandboxHeader, portHeader))
 	case ports[0] == envdPort:
+		// The access log also shows the route of a refused request.
+		_, r.Pattern = s.envd.Handler(r)
 		s.serveEnvd(w, r, ids[0])
 	case ports[0] == interpreterPort:
+		_, r.Pattern = s.interpreter.Handler(r)
 		s.serveInterpreter(w, r, ids[0])
 	default:
 		s.Refuse(w, r, fail(http.StatusBadGateway, "Port %q of the sandbox is not reachable through this server.", clip(ports[0])))

@@ -184,6 +184,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 			want:   []string{"status: succeeded, exit code 0", `"stdout": "from a shell\n"`, `"value":"42"`},
 			notRun: []string{"needs Claude Code", "needs Claude Code"},
 		},
+		// TestE2BClients runs the libraries of E2B.
+		"docs/integrations/e2b.md": {notRun: []string{"starts a server", "needs the listener", "needs the listener"}},
 		"docs/libraries.md": {files: map[string]string{"bin/go": goOfLibraries}, want: []string{"0\n1\n2\nsucceeded\n42\ndecrypted\nnot found\n"}},
 		"docs/packages.md": {
 			// The page installs numpy, so the fake Python index contains a package with
@@ -236,6 +238,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
+	pages = append(pages, must(filepath.Glob("../../docs/integrations/*.md"))(t)...)
 	pages = append(pages, "../../README.md", "../../examples/zk/README.md", "../../clients/python/README.md", "../../clients/javascript/README.md")
 	known := commandPages(t)
 	for _, path := range pages {

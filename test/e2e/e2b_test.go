@@ -13,7 +13,7 @@ func TestE2BClients(t *testing.T) {
 	s := startServer(t, "--e2b-addr=127.0.0.1:0", "--warm=1")
 	url := s.e2bURL(t)
 	dir := installNPMPackage(t, "e2b", "../e2b")
-	for _, script := range []string{"sandboxes", "interpreter", "files"} {
+	for _, script := range []string{"sandboxes", "interpreter", "files", "commands"} {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			a := s.register(t)
