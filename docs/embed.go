@@ -9,7 +9,7 @@ import (
 	"io/fs"
 )
 
-//go:embed *.md zero-knowledge-vectors.json decisions/*.md
+//go:embed *.md zero-knowledge-vectors.json decisions/*.md integrations/*.md
 var files embed.FS
 
 // Files returns the Markdown pages of the documentation, and the files to which these
