@@ -135,6 +135,7 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	if err := agent(b.plan); err != nil {
 		return nil, err
 	}
+	home(b.plan)
 	packageManagers(b.plan)
 	if missing, err = h.addTo(b.plan); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 // custom image gets a file of r.extra only if its source does not have this file.
 func (r *customBuilder) fillPlans() error {
 	settings(r.plan)
+	home(r.extra)
 	certificates(r.extra)
 	if err := zoneinfo(r.extra); err != nil {
 		return err

@@ -36,12 +36,14 @@ func skeleton(p plan) {
 		"var/run": "/run",
 		// Because of this link, files in /var/tmp count towards the disk limit.
 		"var/tmp": "/tmp",
-		// Clients of other products expect the files of a program here.
-		"home/user": "/work",
 	} {
 		p.link(at, target)
 	}
 }
+
+// home adds a link to the working directory at the path where clients of other products
+// expect the files of a program.
+func home(p plan) { p.link("home/user", "/work") }
 
 // agent adds the guest agent, its hooks and Pyth-On's modules. The guest agent is the
 // process that starts interpreters. Its hooks are its code in the interpreters.
