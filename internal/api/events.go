@@ -56,7 +56,10 @@ type EndEvent struct {
 // eventTypes returns the Go types of the data of events. Some streams do not refer to
 // these types. Therefore, publish adds the schemas of these types to the OpenAPI
 // document.
-func eventTypes() []reflect.Type {
+func eventTypes() []reflect.Type { return append(runEventTypes(), reflect.TypeFor[DroppedEvent]()) }
+
+// runEventTypes returns the Go types of the data of the events of runs.
+func runEventTypes() []reflect.Type {
 	return []reflect.Type{
 		reflect.TypeFor[StartEvent](), reflect.TypeFor[OutputEvent](), reflect.TypeFor[ResultEvent](), reflect.TypeFor[FileEvent](),
 		reflect.TypeFor[EndEvent](),

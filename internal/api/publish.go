@@ -250,7 +250,7 @@ func usedSchemas(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, 
 			markUsed(used, schemas, m.Schema)
 		}
 	}
-	for _, t := range eventTypes() {
+	for _, t := range append(eventTypes(), reflect.TypeFor[DroppedEvent]()) {
 		if schemas[t.Name()] != nil {
 			markUsed(responses, schemas, &huma.Schema{Ref: schemaPrefix + t.Name()})
 		}

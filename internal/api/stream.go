@@ -254,8 +254,8 @@ func (h *Handler) runForms() map[string]*huma.Response {
 // eventForm documents a response that is always the stream of events of a run.
 func (h *Handler) eventForm() map[string]*huma.Response {
 	schema := h.eventSchema(runEvents)
-	data := make([]*huma.Schema, 0, len(eventTypes()))
-	for _, t := range eventTypes() {
+	data := make([]*huma.Schema, 0, len(runEventTypes()))
+	for _, t := range runEventTypes() {
 		data = append(data, h.api.OpenAPI().Components.Schemas.Schema(t, true, ""))
 	}
 	// JSON Schema uses these keywords to describe the content of a string. huma does not
