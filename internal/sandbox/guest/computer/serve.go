@@ -236,15 +236,14 @@ func done(conn *protocol.Conn, err error) error {
 
 // failure returns the name of an error for the host.
 func failure(err error) string {
-	var errno unix.Errno
 	switch {
 	case errors.Is(err, errDirectory):
 		return "ENOTDIR"
 	case errors.Is(err, errNoInput):
 		return "ENOSTDIN"
-	case errors.As(err, &errno):
-		return unix.ErrnoName(errno)
-	default:
-		return "EIO"
 	}
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		return unix.ErrnoName(errno)
+	}
+	return "EIO"
 }

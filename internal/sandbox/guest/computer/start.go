@@ -300,7 +300,7 @@ func lookUp(name, dir string, env []string) (string, error) {
 			switch found := executableFile(path.Join(d, name)); {
 			case found == nil:
 				return path.Join(d, name), nil
-			case found == unix.EACCES:
+			case errors.Is(found, unix.EACCES):
 				err = found
 			}
 		}
