@@ -1,6 +1,6 @@
 // Checks the pages for administrators.
 import assert from "node:assert/strict";
-import { check, looks } from "./browser.mjs";
+import { check, glance, looks } from "./browser.mjs";
 
 export async function admin({ page, newContext }) {
   const open = (name) => page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name, exact: true }).click();
@@ -14,6 +14,7 @@ export async function admin({ page, newContext }) {
     await title("Users");
     await page.getByRole("button", { name: "Create a user" }).click();
     await dialog.getByLabel("E-mail").fill(bob.email);
+    await glance(page, "user-create");
     await dialog.getByRole("button", { name: "Create", exact: true }).click();
     const link = await dialog.locator("code").textContent();
     await looks(page, "user-link");
@@ -21,6 +22,7 @@ export async function admin({ page, newContext }) {
     await looks(page, "users");
     other = await (await newContext()).newPage();
     await other.goto(link);
+    await glance(other, "password-link");
     await other.getByLabel("New password", { exact: true }).fill(bob.password);
     await other.getByRole("button", { name: "Set password" }).click();
     await other.getByLabel("E-mail").fill(bob.email);
@@ -46,6 +48,7 @@ export async function admin({ page, newContext }) {
     await page.getByRole("button", { name: `Stop the run of ${bob.email}` }).click();
     await other.getByText("Stopped", { exact: true }).waitFor();
     await page.getByText("Nothing runs and nothing waits.").waitFor();
+    await glance(page, "now-idle");
   });
 
   await check("an administrator changes the limits of a user, disables and deletes the user", async () => {
@@ -84,6 +87,7 @@ export async function admin({ page, newContext }) {
   await check("an administrator invites a person", async () => {
     await page.getByRole("button", { name: "Invite a person" }).click();
     await dialog.getByLabel("E-mail").fill("carol@example.org");
+    await glance(page, "invite-create");
     await dialog.getByRole("button", { name: "Create the link" }).click();
     const link = await dialog.locator("code").textContent();
     await dialog.getByRole("button", { name: "Done" }).click();
@@ -91,6 +95,7 @@ export async function admin({ page, newContext }) {
     const guest = await (await newContext()).newPage();
     await guest.goto(link);
     await guest.getByText("You have an invite to this server.").waitFor();
+    await glance(guest, "invite");
     await guest.context().close();
     await page.getByRole("button", { name: "Delete the invite carol@example.org" }).click();
     await page.getByRole("button", { name: "Delete the invite carol@example.org" }).waitFor({ state: "detached" });

@@ -66,6 +66,21 @@ export async function fits(page, name) {
   assert.ok(wide <= window, `${name} is ${wide} pixels wide in a window of ${window}`);
 }
 
+const pictures = process.env.SCREENSHOTS;
+
+// glance checks a part of a page whose style another part has too. It checks in dark
+// colours and in a narrow window only, because each check takes time. With SCREENSHOTS it
+// does the same as looks.
+export async function glance(page, name) {
+  if (pictures) return looks(page, name);
+  await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
+  await page.setViewportSize({ width: 360, height: 740 });
+  await fits(page, name);
+  await accessible(page, name);
+  await page.setViewportSize({ width: 1360, height: 850 });
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+}
+
 // looks checks a page in light and dark colours, in a wide and a narrow window, and at a
 // zoom of 200 %. With SCREENSHOTS it stores pictures.
 export async function looks(page, name) {
@@ -74,7 +89,7 @@ export async function looks(page, name) {
     for (const [kind, width, height] of [["wide", 1360, 850], ["narrow", 360, 740], ["zoomed", 680, 425]]) {
       await page.setViewportSize({ width, height });
       await fits(page, `${name} (${kind})`);
-      if (process.env.SCREENSHOTS && kind !== "zoomed") await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${colorScheme}-${kind}.png` });
+      if (pictures && kind !== "zoomed") await page.screenshot({ path: `${pictures}/${name}-${colorScheme}-${kind}.png` });
     }
     await page.setViewportSize({ width: 1360, height: 850 });
     await accessible(page, `${name} (${colorScheme})`);
@@ -96,7 +111,7 @@ export async function check(name, run) {
     console.log(`FAIL ${name}`);
     for (const [i, page] of opened.flatMap((c) => c.pages()).entries()) {
       console.log(page.url(), await page.locator("body").innerText({ timeout: 10_000 }).catch(String));
-      if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/failed-${i}.png` });
+      if (pictures) await page.screenshot({ path: `${pictures}/failed-${i}.png` }).catch(() => {}); // The page can have crashed.
     }
     throw error;
   }

@@ -1,10 +1,12 @@
 // Uses the page as a person does. Arguments: the address of the server, the link for the
 // first administrator, and the address of the OIDC provider.
 import assert from "node:assert/strict";
+import { createInterface } from "node:readline";
 import { admin } from "./admin.mjs";
 import { ask } from "./ask.mjs";
-import { accessible, check, fits, looks, open } from "./browser.mjs";
+import { accessible, check, fits, glance, looks, open } from "./browser.mjs";
 import { encrypted } from "./encrypted.mjs";
+import { late } from "./late.mjs";
 import { provider } from "./provider.mjs";
 import { records } from "./records.mjs";
 import { work } from "./work.mjs";
@@ -58,8 +60,11 @@ await check("first: the link makes the first administrator, who runs a plot", as
   await Promise.all(sizes);
   // This includes the editor.
   assert.ok(bytes > 5_000 && bytes <= 300_000, `the first load has ${bytes} bytes`);
+  // A new user sees a program that runs.
+  await page.getByRole("textbox", { name: "Program" }).getByText("print(").first().waitFor();
   await looks(page, "run-empty");
   await page.getByRole("button", { name: "Examples" }).click();
+  await glance(page, "run-examples");
   await page.getByRole("menuitem", { name: "Plot" }).click();
   await runButton().click();
   const picture = page.getByRole("img", { name: "Result 1, a picture" });
@@ -173,7 +178,7 @@ await check("an exception shows its traceback", async () => {
   await run("def f():\n    return 1 / 0\nf()", { status: "Failed" });
   await output().getByText("ZeroDivisionError: division by zero").waitFor();
   await page.getByText("exit code 1").waitFor();
-  await accessible(page, "a failed run");
+  await glance(page, "run-failed");
 });
 
 await check("HTML of a program cannot reach the page, the API or other windows", async () => {
@@ -250,6 +255,7 @@ await check("the page connects again after an offline moment", async () => {
   await context.setOffline(true);
   await run("print('back again')", { status: "" });
   await page.getByRole("alert").getByText("The server does not answer.").waitFor();
+  await glance(page, "run-offline");
   await context.setOffline(false);
   await runButton().click();
   await output().getByText("back again").waitFor();
@@ -285,6 +291,7 @@ await check("a table of 10,000 rows shows page by page", async () => {
 
 const person = { page, origin, run, output, email, password, newContext };
 await work(person);
+await late(person);
 await provider(person);
 await encrypted(person);
 await ask(person);
@@ -315,15 +322,78 @@ await check("an ended login asks for the password and keeps the program", async 
   await context.clearCookies();
   await runButton().click();
   await page.getByText("Your login has ended.").waitFor();
-  await looks(page, "sign-in");
-  await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill("wrong password");
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
-  await page.getByRole("alert").waitFor();
-  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await looks(page, "sign-in-ended");
+  const form = page.getByRole("form", { name: "Sign in" });
+  assert.equal(await form.getByLabel("E-mail").inputValue(), email);
+  await form.getByLabel("Password").fill("wrong password");
+  await form.getByRole("button", { name: "Sign in", exact: true }).click();
+  await form.getByRole("alert").waitFor();
+  await form.getByLabel("Password").fill(password);
   await page.keyboard.press("Enter");
+  await form.waitFor({ state: "detached" });
   await runButton().click();
   await output().getByText("kept").waitFor();
+  // A sign-in in one tab is enough for the other.
+  const other = await context.newPage();
+  await other.goto("/");
+  await other.getByRole("textbox", { name: "Program" }).waitFor();
+  await context.clearCookies();
+  for (const p of [page, other]) {
+    await runButton(p).click();
+    await p.getByText("Your login has ended.").waitFor();
+  }
+  await form.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await other.getByText("Your login has ended.").waitFor({ state: "detached" });
+  await other.close();
+});
+
+await check("an ended login keeps an open dialog and loads the list", async () => {
+  await page.goto("/#/secrets");
+  await page.getByText("No secrets yet").waitFor();
+  await page.getByRole("button", { name: "Add a secret" }).click();
+  await page.getByLabel("Name").fill("KEPT");
+  await page.getByLabel("Value").fill("typed before the end");
+  await context.clearCookies();
+  await page.getByRole("button", { name: "Save" }).click();
+  const form = page.getByRole("form", { name: "Sign in" });
+  await form.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await form.waitFor({ state: "detached" });
+  assert.equal(await page.getByLabel("Value").inputValue(), "typed before the end");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("cell", { name: "KEPT", exact: true }).waitFor();
+  await page.getByRole("button", { name: "Delete KEPT" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("No secrets yet").waitFor();
+  await page.goto("/#/run");
+  // A list that failed because the login had ended loads after the sign-in.
+  await context.clearCookies();
+  await page.goto("/#/keys");
+  await form.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.getByText("No keys").or(page.getByRole("table")).waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
+  await page.goto("/#/run");
+});
+
+// restart asks the test to kill the server and to start it again.
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+async function restart() {
+  console.log("restart");
+  await lines.next();
+}
+
+await check("the page connects to a server that has started again", async () => {
+  await write("import time\nprint('before', flush=True)\ntime.sleep(250)");
+  await runButton().click();
+  await output().getByText("before", { exact: true }).waitFor();
+  await restart();
+  await page.getByRole("status").getByText("Killed", { exact: true }).waitFor();
+  await run("print('after')");
+  await output().getByText("after", { exact: true }).waitFor();
 });
 
 await check("signing out deletes the cookies and the program", async () => {
@@ -331,8 +401,29 @@ await check("signing out deletes the cookies and the program", async () => {
   await page.getByLabel("Password").waitFor();
   assert.deepEqual(await context.cookies(), []);
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-  await fits(page, "sign-in");
+  await looks(page, "sign-in");
+});
+
+await check("the page says what to do if the server does not answer", async () => {
+  await page.route("**/api", (route) => route.abort());
+  await page.reload();
+  await page.getByRole("alert").getByText("The server does not answer.").waitFor();
+  await glance(page, "server-offline");
+  await page.unroute("**/api");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("button", { name: "Create an account" }).click();
+  await glance(page, "register");
+  await page.getByRole("button", { name: "Sign in with an account" }).click();
+  await page.getByRole("button", { name: "Forgot your password?" }).click();
+  await glance(page, "forgot");
+  await page.goto("/docs");
+  await page.goto("/#confirm=stale");
+  await page.getByRole("heading", { name: "Confirm your e-mail address" }).waitFor();
+  await page.getByRole("button", { name: "Confirm address" }).click();
+  await page.getByRole("alert").waitFor();
+  await glance(page, "confirm-refused");
 });
 
 assert.deepEqual(faults, []);
 await browser.close();
+process.stdin.destroy();

@@ -1,6 +1,6 @@
 // Checks the sign-in at an OIDC provider.
 import assert from "node:assert/strict";
-import { check, looks } from "./browser.mjs";
+import { check, glance, looks } from "./browser.mjs";
 
 export async function provider({ page, email, password }) {
   const button = page.getByRole("button", { name: "Sign in with Example" });
@@ -13,6 +13,7 @@ export async function provider({ page, email, password }) {
     await looks(page, "sign-in-provider");
     await button.click();
     await page.getByRole("alert").getByText("An account with your e-mail address exists.").waitFor();
+    await glance(page, "sign-in-unlinked");
     assert.ok(!page.url().includes("signin="), "the code stays in the address");
     await page.getByLabel("E-mail").fill(email);
     await page.getByLabel("Password").fill(password);

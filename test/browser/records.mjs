@@ -28,6 +28,11 @@ export async function records({ page, origin }) {
     await page.getByRole("button", { name: "Load more" }).click();
     await rows.nth(50).waitFor();
     await looks(page, "audit");
+    // A list that loads again keeps its pages.
+    const again = page.waitForResponse((r) => r.url().includes("/api/v1/audit?") && r.url().includes("cursor="));
+    await page.getByRole("button", { name: "Refresh", exact: true }).click();
+    await (await again).finished();
+    assert.ok((await rows.count()) > 50, "the second page is gone");
     const { components } = await (await fetch(origin + "/openapi.json")).json();
     const known = components.schemas.AuditAction.enum.filter((a) => !a.startsWith("audit.")).sort();
     const offered = (await page.getByLabel("Action").locator("option").allTextContents()).filter((a) => a !== "All").sort();

@@ -1,7 +1,7 @@
 // Checks of the pages for runs, sessions, packages, secrets, keys and the account.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { check, looks, rowsAre } from "./browser.mjs";
+import { check, glance, looks, rowsAre } from "./browser.mjs";
 
 export async function work({ page, origin, run, output, email, password }) {
   const open = (name) => page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
@@ -15,6 +15,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.getByLabel("Name").fill("API_TOKEN");
     await page.getByLabel("Value").fill("hunter2-hunter2");
     await page.getByLabel("Description").fill("for the weather");
+    await glance(page, "secret-add");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("cell", { name: "API_TOKEN", exact: true }).waitFor();
     await looks(page, "secrets");
@@ -56,6 +57,13 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.keyboard.press("Enter");
     await page.waitForURL(/label=compare/);
     await rowsAre(page, (rows) => rows.length === 2);
+    await page.getByLabel("Label", { exact: true }).fill("no run has it");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "No run matches" }).waitFor();
+    await glance(page, "runs-none");
+    await page.getByLabel("Label", { exact: true }).fill("compare");
+    await page.keyboard.press("Enter");
+    await rowsAre(page, (rows) => rows.length === 2);
     for (const box of await page.getByRole("checkbox").all()) await box.check();
     await page.getByRole("button", { name: "Compare", exact: true }).click();
     await title("Compare two runs");
@@ -72,6 +80,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await output().getByText("one").waitFor();
     await page.goBack();
     await page.getByRole("button", { name: "Delete" }).click();
+    await glance(page, "run-delete");
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await title("Runs");
   });
@@ -79,7 +88,9 @@ export async function work({ page, origin, run, output, email, password }) {
   await check("a session keeps variables and files like a notebook", async () => {
     await open("Sessions");
     await page.getByText("No open sessions").waitFor();
+    await glance(page, "sessions-empty");
     await page.getByRole("button", { name: "Open a session" }).click();
+    await glance(page, "session-open");
     await page.getByRole("button", { name: "Open", exact: true }).click();
     await title("Python session");
     const cell = (n) => page.getByRole("region", { name: `Cell ${n}` });
@@ -128,6 +139,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await open("Packages");
     await page.getByLabel("Language").selectOption("javascript");
     await page.getByText("No packages for JavaScript").waitFor();
+    await glance(page, "packages-empty");
     await page.getByLabel("Package", { exact: true }).fill("left-pad@1.3.0");
     await page.getByRole("button", { name: "Install" }).click();
     await page.getByRole("button", { name: "Remove left-pad" }).waitFor();
@@ -135,6 +147,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.getByLabel("Package", { exact: true }).fill("not a package");
     await page.getByRole("button", { name: "Install" }).click();
     await page.getByRole("alert").waitFor();
+    await glance(page, "packages-refused");
     await page.getByRole("button", { name: "Remove left-pad" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
     await page.getByText("No packages for JavaScript").waitFor();
@@ -154,6 +167,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.getByRole("button", { name: "Create", exact: true }).click();
     const key = await page.getByRole("dialog").locator("code").textContent();
     assert.match(key, /^pyapi_\w{38}$/);
+    await glance(page, "key-made");
     const list = () => fetch(origin + "/api/v1/executions", { headers: { "x-api-key": key } }).then((r) => r.status);
     assert.equal(await list(), 200);
     await page.getByRole("button", { name: "Done" }).click();
@@ -196,8 +210,14 @@ export async function work({ page, origin, run, output, email, password }) {
     await page.getByText(email).first().waitFor();
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
     assert.equal(download.suggestedFilename(), "pyth-on-export.zip");
-    await page.goto("/#/nowhere");
-    await page.getByText("This page does not exist").waitFor();
+    for (const address of ["/#/nowhere", "/#/%"]) {
+      await page.goto(address);
+      await page.getByText("This page does not exist").waitFor();
+    }
+    await glance(page, "not-found");
+    await page.goto("/#/runs/00000000-0000-7000-8000-000000000000");
+    await page.getByRole("alert").waitFor();
+    await glance(page, "run-missing");
     await page.goto("/#/run");
   });
 
@@ -214,6 +234,7 @@ export async function work({ page, origin, run, output, email, password }) {
     await dialog.getByRole("button", { name: "Enable" }).click();
     const codes = (await dialog.locator("pre").textContent()).split("\n");
     assert.ok(codes.length >= 8, codes.join());
+    await glance(page, "recovery-codes");
     await dialog.getByRole("button", { name: "Done" }).click();
     await page.getByText(/^Enabled since/).waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();

@@ -1,6 +1,10 @@
 package e2e_test
 
 import (
+	"bufio"
+	"errors"
+	"io"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,11 +25,46 @@ func TestPage(t *testing.T) {
 	flags = append(flags, modelFlags(t, model, "--addr=127.0.0.1:"+port, "--oidc-name=Example", "--token-ttl=10s", "--warm=1")...)
 	s := startServer(t, flags...)
 	dir := installNPMPackage(t, "browser", "../browser")
-	out := mustRun(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, setupLink(t, s), provider.URL))
-	if n := strings.Count(out, "\nok "); n < 35 {
+	out := runWithRestarts(t, commandIn(dir, nodeBinary(t), "page.mjs", s.URL, setupLink(t, s), provider.URL), func() {
+		s.kill(t)
+		s = startServerIn(t, s.data, nil, flags...)
+	})
+	if n := strings.Count(out, "\nok "); n < 45 {
 		t.Errorf("only %d checks ran:\n%s", n, out)
 	}
 	t.Log("\n" + out)
+}
+
+// runWithRestarts runs a command and returns its output. When the command prints the line
+// "restart", runWithRestarts calls the function "restart", and then sends the command a
+// line.
+func runWithRestarts(t *testing.T, c *exec.Cmd, restart func()) string {
+	t.Helper()
+	in := must(c.StdinPipe())(t)
+	r, w := io.Pipe()
+	c.Stdout, c.Stderr = w, w
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- c.Wait()
+		_ = w.Close()
+	}()
+	var out strings.Builder
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		out.WriteString(lines.Text() + "\n")
+		if lines.Text() == "restart" {
+			restart()
+			_, _ = io.WriteString(in, "restarted\n")
+		}
+	}
+	if err := errors.Join(lines.Err(), <-ended); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(c.Args, " "), err, out.String())
+	}
+	return out.String()
 }
 
 // setupLink returns the link for the first administrator from the log of the server.

@@ -1,10 +1,10 @@
 import { Fragment } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { AccountPage } from "./account/page";
 import { ConfirmationNotice } from "./account/confirmation";
 import { returnedSignIn } from "./account/provider";
 import { linkOf, SignIn } from "./account/signin";
-import { get, onSignedOut } from "./api/client";
+import { announceSignIn, get, onRenewed, onSignedOut } from "./api/client";
 import { currentLogin, forget, logOut } from "./api/login";
 import type { Login, ServerInfo } from "./api/types";
 import { KeysPage } from "./keys/page";
@@ -18,8 +18,10 @@ import { SecretsPage } from "./secrets/page";
 import { SessionsPage } from "./sessions/list";
 import { Notebook } from "./sessions/notebook";
 import { setTheme, theme, type Theme } from "./ui/theme";
+import { returnFocus } from "./ui/focus";
 import { lazy } from "./ui/lazy";
 import { Empty, Loading, Problem } from "./ui/parts";
+import { useScroll } from "./ui/scroll";
 
 const AskPage = lazy(() => import("./ask/page").then((m) => m.AskPage));
 const UsagePage = lazy(() => import("./usage/page").then((m) => m.UsagePage));
@@ -53,20 +55,53 @@ export function App() {
     );
   };
   useEffect(load, []);
-  useEffect(() => onSignedOut(() => setState((s) => (s.kind === "ready" && s.login ? { ...s, login: undefined, expired: true } : s))), []);
+  useEffect(() => onSignedOut(() => setState((s) => (s.kind === "ready" && s.login ? { ...s, expired: true } : s))), []);
   if (state.kind === "loading") return <Loading />;
-  if (state.kind === "failed") return <main class="signin"><Problem error={state.error} retry={load} /></main>;
+  if (state.kind === "failed")
+    return (
+      <main class="signin">
+        <p class="brand"><img src="/page/icon.svg" alt="" width="32" height="32" /> Pyth-On</p>
+        <h1 class="hidden">The page does not open</h1>
+        <Problem error={state.error} retry={load} />
+      </main>
+    );
   const { info, login } = state;
   if (!login) {
     // A link works once, so a later sign-in does not use it.
     const enter = (login: Login) => (setLink(undefined), signIn?.links || setSignIn(undefined), setState({ ...state, login, expired: false }));
-    return <SignIn info={info} link={link} returned={signIn?.links ? undefined : signIn} expired={state.expired} onLogin={enter} />;
+    return <SignIn info={info} link={link} returned={signIn?.links ? undefined : signIn} onLogin={enter} />;
   }
+  const enterAgain = (next: Login) => {
+    // Another user must not see what this one has written.
+    if (next.user.id !== login.user.id) sessionStorage.clear();
+    setState({ ...state, login: next, expired: false });
+    announceSignIn();
+  };
   return (
-    <Shell
-      info={info} login={login} signIn={signIn} onSignInUsed={() => setSignIn(undefined)} onLogin={(login) => setState({ ...state, login, expired: false })}
-      onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))}
-    />
+    <>
+      <Shell
+        key={login.user.id} info={info} login={login} signIn={signIn} onSignInUsed={() => setSignIn(undefined)}
+        onLogin={(login) => setState({ ...state, login, expired: false })} onLogOut={() => (forget(), setState({ ...state, login: undefined, expired: false }))}
+      />
+      {state.expired && <SignInAgain info={info} email={login.user.email} onLogin={enterAgain} />}
+    </>
+  );
+}
+
+// SignInAgain covers the page after the login has ended, so that all work on the page stays.
+// It goes when the user signs in, here or in another tab.
+function SignInAgain({ info, email, onLogin }: { info: ServerInfo; email: string; onLogin: (login: Login) => void }) {
+  const ref = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    ref.current!.showModal();
+    return () => returnFocus(before);
+  }, []);
+  useEffect(() => onRenewed(() => void currentLogin().then((login) => login && onLogin(login), () => {})), []);
+  return (
+    <dialog ref={ref} class="cover" aria-label="Sign in" onCancel={(e) => e.preventDefault()} onClose={(e) => e.currentTarget.showModal()}>
+      <SignIn info={info} email={email} expired onLogin={onLogin} />
+    </dialog>
   );
 }
 
@@ -116,6 +151,8 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
     document.title = `${entry?.name ?? "Not found"} – Pyth-On`;
     setOpen(false);
   }, [place]);
+  // Run and API change the address while they stay.
+  useScroll(place === "run" || place === "api" ? place : path.join("/"));
   return (
     <div class="shell">
       <a class="skip" href="#content" onClick={(e) => (e.preventDefault(), document.getElementById("content")!.focus())}>Skip to the content</a>
@@ -160,7 +197,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
         {place === "encrypted" && <EncryptedPage name={path[1]} info={info} />}
         {place === "keys" && <KeysPage isAdmin={login.role === "admin"} />}
         {place === "account" && <AccountPage info={info} login={login} returned={signIn} onUsed={onSignInUsed} onChange={onLogin} onEnd={onLogOut} />}
-        {!entry && <Empty title="This page does not exist"><p><a href="#/run">Run a program</a></p></Empty>}
+        {!entry && <Empty title="This page does not exist" isPage><p>The address may be wrong, or the page may need an administrator.</p><a class="button primary" href="#/run">Run a program</a></Empty>}
       </main>
     </div>
   );

@@ -8,7 +8,17 @@ export interface Route {
 
 export function parse(hash: string): Route {
   const [path, query] = hash.replace(/^#\/?/, "").split("?");
-  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
+}
+
+// decoded keeps a part that is not percent-encoded text, so that the page can say that it
+// does not exist.
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export function useRoute(): Route {
@@ -27,6 +37,6 @@ export function go(hash: string): void {
 
 // replace changes the address without a new entry in the history.
 export function replace(hash: string): void {
-  history.replaceState(null, "", hash);
+  history.replaceState(history.state, "", hash);
   dispatchEvent(new HashChangeEvent("hashchange"));
 }

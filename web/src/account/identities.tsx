@@ -51,7 +51,7 @@ export function Identities({ provider, returned, onUsed }: Props) {
       {removed && (
         <Confirm
           title={`Unlink ${removed.email ?? removed.subject}?`} action="Unlink" busy={remove.busy} error={remove.error} onClose={() => (remove.clear(), setRemoved(undefined))}
-          onYes={() => void remove.run(async () => (await call("DELETE", `${path}/${removed.id}`), setRemoved(undefined), list.reload()))}
+          onYes={() => void remove.run(async (isAwaited) => (await call("DELETE", `${path}/${removed.id}`), isAwaited() && setRemoved(undefined), list.reload()))}
         >
           <p>You can then no longer sign in with {provider.name}. If you do not know the password of your account, ask for a link to set a new one first.</p>
         </Confirm>

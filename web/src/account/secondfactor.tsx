@@ -83,12 +83,12 @@ function Prove({ removes, onClose }: { removes: boolean; onClose: () => void }) 
   const [codes, setCodes] = useState<string[]>();
   const action = useAction();
   if (codes) return <Codes codes={codes} onClose={onClose} />;
-  const submit = async () => {
+  const submit = async (isAwaited: () => boolean) => {
     const proof = { currentPassword: password, code: code.trim() };
     if (!removes) setCodes((await call<{ recoveryCodes: string[] }>("POST", path + "/recovery-codes", proof)).recoveryCodes);
     else {
       await call("DELETE", path, proof);
-      onClose();
+      if (isAwaited()) onClose();
     }
   };
   return (

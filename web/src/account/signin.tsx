@@ -31,14 +31,17 @@ interface Props {
   link?: { mode: Mode; code: string };
   // returned is the sign-in at the OIDC provider from which the browser returns.
   returned?: Returned;
-  expired: boolean;
+  // expired is true if the form covers the page of a user whose login has ended. email is
+  // the address of this user.
+  expired?: boolean;
+  email?: string;
   onLogin: (login: Login) => void;
 }
 
-export function SignIn({ info, link, returned, expired, onLogin }: Props) {
+export function SignIn({ info, link, returned, expired, email: known = "", onLogin }: Props) {
   const provider = info.oidc?.name ?? "the provider";
   const [mode, setMode] = useState<Mode>(link?.mode ?? (returned?.signIn ? "provider" : "login"));
-  const [email, setEmail] = useState("");
+  const [email, setEmail] = useState(known);
   const [password, setPassword] = useState("");
   const [shown, setShown] = useState(false);
   // code is undefined until the server asks for a second factor.
@@ -46,6 +49,7 @@ export function SignIn({ info, link, returned, expired, onLogin }: Props) {
   const [note, setNote] = useState(expired ? "Your login has ended. Sign in again; your work on this page stays." : "");
   const action = useAction();
   const text = texts[mode];
+  const Place = expired ? "div" : "main";
   const isNew = mode === "register" || mode === "setup" || mode === "invite" || mode === "reset";
   const hasPassword = mode !== "forgot" && mode !== "provider" && mode !== "confirm";
   const isUnconfirmed = mode === "login" && action.error instanceof ApiError && action.error.code === "email_unconfirmed";
@@ -94,7 +98,7 @@ export function SignIn({ info, link, returned, expired, onLogin }: Props) {
     });
   };
   return (
-    <main class="signin">
+    <Place class="signin">
       <form onSubmit={submit} aria-label={text.title}>
         <p class="brand"><img src="/page/icon.svg" alt="" width="32" height="32" /> Pyth-On</p>
         <h1>{text.title}</h1>
@@ -145,6 +149,6 @@ export function SignIn({ info, link, returned, expired, onLogin }: Props) {
         </p>
       </form>
       <p class="dim"><a href="/docs">Documentation</a></p>
-    </main>
+    </Place>
   );
 }

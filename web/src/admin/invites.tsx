@@ -35,20 +35,20 @@ export function Invites() {
       </ul>
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
       <p><button type="button" onClick={() => setCreates(true)}>Invite a person</button></p>
-      {creates && <Create onClose={() => setCreates(false)} onDone={(invite) => (setCreates(false), setMade(invite), list.reload())} />}
+      {creates && <Create onClose={() => setCreates(false)} onMade={(invite) => (setMade(invite), list.reload())} />}
       {made && <LinkDialog title="The invite" url={made.url} expiresAt={made.expiresAt} onClose={() => setMade(undefined)}>Send this link to the person. It works once.</LinkDialog>}
     </section>
   );
 }
 
-function Create({ onClose, onDone }: { onClose: () => void; onDone: (invite: { url: string; expiresAt: string }) => void }) {
+function Create({ onClose, onMade }: { onClose: () => void; onMade: (invite: { url: string; expiresAt: string }) => void }) {
   const [email, setEmail] = useState("");
   const [days, setDays] = useState("7");
   const action = useAction();
-  const create = async () => onDone(await call("POST", path, { ...(email && { email }), expiresInMs: Number(days) * 86_400_000 }));
+  const create = async () => onMade(await call("POST", path, { ...(email && { email }), expiresInMs: Number(days) * 86_400_000 }));
   return (
     <Dialog title="Invite a person" onClose={onClose}>
-      <form onSubmit={(e) => (e.preventDefault(), void action.run(create))}>
+      <form onSubmit={(e) => (e.preventDefault(), void action.run(create).then((ok) => ok && onClose()))}>
         <Field label="E-mail" hint="Only this address can use the invite. Empty: every address.">{(p) => <input {...p} type="email" value={email} onInput={(e) => setEmail(e.currentTarget.value)} />}</Field>
         <Field label="Expires">{(p) => <select {...p} value={days} onChange={(e) => setDays(e.currentTarget.value)}><option value="1">in a day</option><option value="7">in 7 days</option><option value="30">in 30 days</option></select>}</Field>
         <Problem error={action.error} />

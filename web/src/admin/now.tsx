@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { call, get } from "../api/client";
 import { Status } from "../output/outcome";
 import { languageName } from "../run/page";
@@ -31,9 +31,12 @@ export function NowPage() {
   const overview = useLoad((signal) => get<Overview>("/api/v1/admin/overview", signal), []);
   const runs = useList<Active>(path, "executions", { limit: 100 });
   const stop = useAction();
+  // A new load ends one that is outstanding, so a slow server would never answer.
+  const loading = useRef(false);
+  loading.current = overview.loading || runs.loading;
   useEffect(() => {
     const timer = setInterval(() => {
-      if (document.hidden) return;
+      if (document.hidden || loading.current) return;
       overview.reload();
       runs.reload();
     }, everyMs);

@@ -4,7 +4,7 @@ import type { Login } from "../api/types";
 import { go } from "../router";
 import { dateTime } from "../ui/format";
 import { useAction, useLoad } from "../ui/load";
-import { Confirm, Field, Loading, Problem } from "../ui/parts";
+import { Confirm, Field, Pending, Problem } from "../ui/parts";
 import { LinkDialog } from "./link";
 import { Limits } from "./limits";
 import { usersPath, type ResetLink, type User } from "./types";
@@ -29,14 +29,14 @@ export function UserDetail({ id, login }: { id: string; login: Login }) {
   const change = useAction();
   const danger = useAction();
   const user = record.data;
-  if (!user) return record.error ? <Problem error={record.error} retry={record.reload} /> : <Loading />;
+  if (!user) return <Pending title="User" error={record.error} retry={record.reload} />;
   const patch = (body: object) => void change.run(async () => (await call("PATCH", path, body), record.reload()));
-  const confirm = async (name: Danger) => {
+  const confirm = async (name: Danger, isAwaited: () => boolean) => {
     const d = dangers[name];
     await call(d.method, path + d.path, d.body);
-    setAsks(undefined);
-    if (name === "delete") go("#/users");
-    else record.reload();
+    if (isAwaited()) setAsks(undefined);
+    if (name !== "delete") record.reload();
+    else if (isAwaited()) go("#/users");
   };
   const isSelf = user.id === login.user.id;
   return (
@@ -68,7 +68,7 @@ export function UserDetail({ id, login }: { id: string; login: Login }) {
       </section>
       {link && <LinkDialog title="A link for a new password" url={link.url} expiresAt={link.expiresAt} onClose={() => setLink(undefined)}>Send this link only to the user. It works once.</LinkDialog>}
       {asks && (
-        <Confirm title={`${dangers[asks].title}: ${user.email}?`} action={dangers[asks].title} busy={danger.busy} error={danger.error} onClose={() => (danger.clear(), setAsks(undefined))} onYes={() => void danger.run(() => confirm(asks))}>
+        <Confirm title={`${dangers[asks].title}: ${user.email}?`} action={dangers[asks].title} busy={danger.busy} error={danger.error} onClose={() => (danger.clear(), setAsks(undefined))} onYes={() => void danger.run((isAwaited) => confirm(asks, isAwaited))}>
           <p>{dangers[asks].text}</p>
           {isSelf && <p class="notice warn">This is your own account.</p>}
         </Confirm>

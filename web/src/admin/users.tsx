@@ -61,19 +61,19 @@ function List({ route, login }: Omit<Props, "id">) {
       )}
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
       <Invites />
-      {creates && <Create onClose={() => setCreates(false)} onDone={(user) => (setCreates(false), setMade(user), list.reload())} />}
+      {creates && <Create onClose={() => setCreates(false)} onMade={(user) => (setMade(user), list.reload())} />}
       {made && <LinkDialog title={`${made.email} has an account`} url={made.reset.url} expiresAt={made.reset.expiresAt} onClose={() => setMade(undefined)}>Send this link to the user, who sets a password with it.</LinkDialog>}
     </div>
   );
 }
 
-function Create({ onClose, onDone }: { onClose: () => void; onDone: (user: { email: string; reset: ResetLink }) => void }) {
+function Create({ onClose, onMade }: { onClose: () => void; onMade: (user: { email: string; reset: ResetLink }) => void }) {
   const [email, setEmail] = useState("");
   const [role, setRole] = useState("user");
   const action = useAction();
   return (
     <Dialog title="Create a user" onClose={onClose}>
-      <form onSubmit={(e) => (e.preventDefault(), void action.run(async () => onDone(await call("POST", usersPath, { email, role }))))}>
+      <form onSubmit={(e) => (e.preventDefault(), void action.run(async () => onMade(await call("POST", usersPath, { email, role }))).then((ok) => ok && onClose()))}>
         <Field label="E-mail">{(p) => <input {...p} type="email" required value={email} onInput={(e) => setEmail(e.currentTarget.value)} />}</Field>
         <Field label="Role">{(p) => <select {...p} value={role} onChange={(e) => setRole(e.currentTarget.value)}><option value="user">User</option><option value="admin">Administrator</option></select>}</Field>
         <Problem error={action.error} />

@@ -65,6 +65,20 @@ export function onSignedOut(run: () => void): void {
   signedOut = run;
 }
 
+const signedInEvent = "pyth-on-signed-in";
+
+// onSignedIn calls run when the user has signed in again after the login had ended. It
+// returns a function that removes run.
+export function onSignedIn(run: () => void): () => void {
+  addEventListener(signedInEvent, run);
+  return () => removeEventListener(signedInEvent, run);
+}
+
+// announceSignIn calls the functions of onSignedIn.
+export function announceSignIn(): void {
+  dispatchEvent(new Event(signedInEvent));
+}
+
 const loginPath = "/api/v1/login-cookie";
 const renewedKey = "pyth-on.renewed";
 
@@ -73,14 +87,29 @@ export function markRenewed(): void {
   localStorage.setItem(renewedKey, String(Date.now()));
 }
 
+// onRenewed calls run when another tab gets a new token, for example after a sign-in. It
+// returns a function that removes run.
+export function onRenewed(run: () => void): () => void {
+  const changed = (e: StorageEvent) => e.key === renewedKey && run();
+  addEventListener("storage", changed);
+  return () => removeEventListener("storage", changed);
+}
+
+// endedAt is the time at which the server refused to renew the login. Only a sign-in helps
+// then.
+let endedAt = 0;
+
 // renew gets a new token cookie. One tab renews at a time, because a refresh token works
 // once. Another tab may have renewed while this tab waited.
 async function renew(since: number): Promise<boolean> {
   const exchange = async () => {
-    if (Number(localStorage.getItem(renewedKey)) > since) return true;
+    const renewed = Number(localStorage.getItem(renewedKey));
+    if (renewed > since) return true;
+    if (endedAt > renewed) return false;
     const response = await attempt("POST", loginPath, {});
     if (response.ok) markRenewed();
     else if (response.status !== 401 && response.status !== 403) throw await problemOf(response);
+    else endedAt = Date.now();
     return response.ok;
   };
   // Browsers offer locks only on HTTPS and on this machine.

@@ -8,13 +8,15 @@ interface Props {
   onChange: (text: string) => void;
   onRun: (mode: "run" | "advance") => void;
   lineNumbers?: boolean;
-  focus?: boolean;
+  // focus moves the focus to the editor each time it changes to another number above 0.
+  focus?: number;
 }
 
 // Code is an editor. It is a text area until the editor has loaded. The editor is in a
 // shadow tree, where it can set its style sheet under the policy of the page.
 export function Code(props: Props) {
   const host = useRef<HTMLDivElement>(null);
+  const plain = useRef<HTMLTextAreaElement>(null);
   const editor = useRef<Editor | undefined>(undefined);
   // reported are the texts of the editor that have not come back as props yet.
   const reported = useRef<string[]>([]);
@@ -28,17 +30,22 @@ export function Code(props: Props) {
         // Preact clears the reference before it calls the clean-up function below.
         if (gone || !host.current) return;
         const p = latest.current;
+        const area = plain.current;
+        const typing = area && document.activeElement === area ? { anchor: area.selectionStart, head: area.selectionEnd } : undefined;
         const root = host.current.shadowRoot ?? host.current.attachShadow({ mode: "open" });
         editor.current = create({
-          parent: root, text: p.text, language: p.language, label: p.label, lineNumbers: p.lineNumbers ?? true,
+          parent: root, text: area?.value ?? p.text, language: p.language, label: p.label, lineNumbers: p.lineNumbers ?? true,
           onChange: (text) => {
             reported.current.push(text);
             latest.current.onChange(text);
           },
           onRun: (mode) => latest.current.onRun(mode),
         });
+        // The text area goes. A user who is typing in it continues in the editor.
+        host.current.hidden = false;
+        if (typing) editor.current.focus(typing);
+        else if (p.focus && document.activeElement === document.body) editor.current.focus();
         setLoaded(true);
-        if (p.focus) editor.current.focus();
       },
       () => {}, // The text area stays.
     );
@@ -54,11 +61,15 @@ export function Code(props: Props) {
     if (at < 0) editor.current?.setText(props.text);
   }, [props.text]);
   useEffect(() => editor.current?.setLanguage(props.language), [props.language]);
+  useEffect(() => {
+    if (props.focus) editor.current?.focus();
+  }, [props.focus]);
   return (
     <div class="code">
       <div ref={host} class="editor" hidden={!loaded} />
       {!loaded && (
         <textarea
+          ref={plain}
           aria-label={props.label}
           value={props.text}
           spellcheck={false}

@@ -22,7 +22,8 @@ export interface Editor {
   // setText replaces the text, and does not call onChange.
   setText: (text: string) => void;
   setLanguage: (language: string) => void;
-  focus: () => void;
+  // focus moves the focus to the editor, and selects a part of its text.
+  focus: (selection?: { anchor: number; head: number }) => void;
   destroy: () => void;
 }
 
@@ -137,7 +138,10 @@ export function create(o: EditorOptions): Editor {
       isSetting = false;
     },
     setLanguage,
-    focus: () => view.focus(),
+    focus: (selection) => {
+      if (selection) view.dispatch({ selection });
+      view.focus();
+    },
     destroy: () => {
       wanted = "";
       system.removeEventListener("change", restyle);

@@ -33,12 +33,12 @@ export function Edit({ program, info, evidence, onClose, onDone }: Props) {
   const [code, setCode] = useState(program ? undefined : "");
   const [password, setPassword] = useState("");
   const action = useAction();
-  const open = async () => {
+  const open = async (isAwaited: () => boolean) => {
     evidence.protect("password", password);
     const [payload, { decrypt }] = await Promise.all([get<Payload>(codePath(name)), import("./crypto")]);
     const text = await decrypt(payload, password, program!);
     evidence.protect("program", text);
-    setCode(text);
+    if (isAwaited()) setCode(text);
   };
   const store = async () => {
     if (!code!.trim()) throw new Error("There is no program. Write one.");

@@ -72,7 +72,7 @@ function List({ info, evidence }: { info: ServerInfo; evidence: Evidence }) {
       {removed && (
         <Confirm
           title={`Delete ${removed.name}?`} action="Delete" busy={remove.busy} error={remove.error} onClose={() => (remove.clear(), setRemoved(undefined))}
-          onYes={() => void remove.run(async () => (await call("DELETE", codePath(removed.name)), setRemoved(undefined), list.reload()))}
+          onYes={() => void remove.run(async (isAwaited) => (await call("DELETE", codePath(removed.name)), isAwaited() && setRemoved(undefined), list.reload()))}
         >
           <p>The program is lost.</p>
         </Confirm>

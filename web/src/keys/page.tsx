@@ -51,7 +51,7 @@ export function KeysPage({ isAdmin }: { isAdmin: boolean }) {
         />
       )}
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
-      {creates && <Create isAdmin={isAdmin} onClose={() => setCreates(false)} onDone={(key) => (setCreates(false), setMade(key), list.reload())} />}
+      {creates && <Create isAdmin={isAdmin} onClose={() => setCreates(false)} onMade={(key) => (setMade(key), list.reload())} />}
       {made && (
         <Dialog title={`The key ${made.name}`} onClose={() => setMade(undefined)}>
           <p>Copy the key now. The page does not show it again.</p>
@@ -62,7 +62,7 @@ export function KeysPage({ isAdmin }: { isAdmin: boolean }) {
       {removed && (
         <Confirm
           title={`Delete the key ${removed.name}?`} action="Delete" busy={remove.busy} error={remove.error} onClose={() => (remove.clear(), setRemoved(undefined))}
-          onYes={() => void remove.run(async () => (await call("DELETE", `/api/v1/keys/${removed.id}`), setRemoved(undefined), list.reload()))}
+          onYes={() => void remove.run(async (isAwaited) => (await call("DELETE", `/api/v1/keys/${removed.id}`), isAwaited() && setRemoved(undefined), list.reload()))}
         >
           <p>All requests with this key fail at once.</p>
         </Confirm>
@@ -71,7 +71,7 @@ export function KeysPage({ isAdmin }: { isAdmin: boolean }) {
   );
 }
 
-function Create({ isAdmin, onClose, onDone }: { isAdmin: boolean; onClose: () => void; onDone: (key: { name: string; key: string }) => void }) {
+function Create({ isAdmin, onClose, onMade }: { isAdmin: boolean; onClose: () => void; onMade: (key: { name: string; key: string }) => void }) {
   const all = isAdmin ? [...scopes, ["admin", "Administer the server"] as [string, string]] : scopes;
   const [name, setName] = useState("");
   const [days, setDays] = useState("90");
@@ -79,11 +79,11 @@ function Create({ isAdmin, onClose, onDone }: { isAdmin: boolean; onClose: () =>
   const action = useAction();
   const create = async () => {
     const expires = days && new Date(Date.now() + Number(days) * 86400e3).toISOString();
-    onDone(await call("POST", "/api/v1/keys", { name: name.trim(), scopes: chosen, ...(expires && { expiresAt: expires }) }));
+    onMade(await call("POST", "/api/v1/keys", { name: name.trim(), scopes: chosen, ...(expires && { expiresAt: expires }) }));
   };
   return (
     <Dialog title="Create a key" onClose={onClose}>
-      <form onSubmit={(e) => (e.preventDefault(), void action.run(create))}>
+      <form onSubmit={(e) => (e.preventDefault(), void action.run(create).then((ok) => ok && onClose()))}>
         <Field label="Name" hint="Where you use the key">{(p) => <input {...p} required maxLength={100} value={name} onInput={(e) => setName(e.currentTarget.value)} />}</Field>
         <Field label="Expires">
           {(p) => (

@@ -21,7 +21,7 @@ export function Output({ live, compact }: Props) {
   const values = useMemo(() => results.map((r, i) => <Value key={i} result={r} number={i + 1} />), [results]);
   return (
     <div class="output">
-      {live.waiting && <p class="notice warn" role="status">The connection to the server is lost. The run continues; the page connects again.</p>}
+      {live.waiting && <p class="notice warn" role="status">The connection to the server is lost. The page connects again. The run continues, unless the server has stopped.</p>}
       {isActive(live) && (
         <div class="facts" role="status"><Status run={{ state: phase === "running" ? "running" : "queued" }} /></div>
       )}

@@ -27,10 +27,11 @@ export function PackagesPage({ info, route }: { info: ServerInfo; route: Route }
   const [wanted, setWanted] = useState(route.query.get("add") ?? "");
   const [progress, setProgress] = useState<string[]>([]);
   const [removed, setRemoved] = useState<Package>();
-  const list = useLoad((signal) => get<{ packages: Package[] }>(query(path, { language }), signal), [language]);
+  const list = useLoad(async (signal) => ({ ...(await get<{ packages: Package[] }>(query(path, { language }), signal)), language }), [language]);
   const add = useAction();
   const remove = useAction();
-  const packages = list.data?.packages;
+  // The packages of the other language are not those of this one while they load.
+  const packages = list.data?.language === language ? list.data.packages : undefined;
   const direct = packages?.filter((p) => p.direct) ?? [];
   const rest = packages?.filter((p) => !p.direct) ?? [];
   const install = async () => {
@@ -87,7 +88,7 @@ export function PackagesPage({ info, route }: { info: ServerInfo; route: Route }
       {removed && (
         <Confirm
           title={`Remove ${removed.name}?`} action="Remove" busy={remove.busy} error={remove.error} onClose={() => (remove.clear(), setRemoved(undefined))}
-          onYes={() => void remove.run(async () => (await call("DELETE", query(`${path}/${removed.name.split("/").map(encodeURIComponent).join("/")}`, { language })), setRemoved(undefined), list.reload()))}
+          onYes={() => void remove.run(async (isAwaited) => (await call("DELETE", query(`${path}/${removed.name.split("/").map(encodeURIComponent).join("/")}`, { language })), isAwaited() && setRemoved(undefined), list.reload()))}
         >
           <p>Later runs cannot import it. You can install it again.</p>
         </Confirm>

@@ -29,15 +29,19 @@ export function saveDraft(draft: Draft): void {
 }
 
 function savedDraft(): Draft {
+  const draft = sessionStorage.getItem(draftKey);
+  if (!draft) return { ...emptyDraft, code: examples[0].code };
   try {
-    return { ...emptyDraft, ...JSON.parse(sessionStorage.getItem(draftKey)!) };
+    return { ...emptyDraft, ...JSON.parse(draft) };
   } catch {
-    return { ...emptyDraft, code: examples[0].code };
+    return emptyDraft;
   }
 }
 
 export function RunPage({ id, starts, info }: { id?: string; starts: boolean; info: ServerInfo }) {
+  const [isNewTab] = useState(() => !sessionStorage.getItem(draftKey));
   const [draft, setDraft] = useState(savedDraft);
+  const first = useRef(draft);
   const [open, setOpen] = useState(false);
   const [fault, setFault] = useState<Error>();
   const [code, setCode] = useState<SnippetLanguage>();
@@ -45,13 +49,14 @@ export function RunPage({ id, starts, info }: { id?: string; starts: boolean; in
   const change = (c: Partial<Draft>) => setDraft((d) => ({ ...d, ...c }));
   useEffect(() => saveDraft(draft), [draft]);
 
-  // After a reload, the address has the ID of the run.
+  // After a reload, the address has the ID of the run. In a new tab, the page also loads its
+  // program, but what the user has written in the meantime stays.
   const shown = useRef<string | undefined>(undefined);
   useEffect(() => {
     if (!id || shown.current === id) return;
     shown.current = id;
     void attach(id);
-    if (!sessionStorage.getItem(draftKey)) loadRun(id).then((r) => r.code && setDraft(draftOf(r.code, r.language)), () => {});
+    if (isNewTab) loadRun(id).then((r) => r.code && setDraft((d) => (d === first.current ? draftOf(r.code!, r.language) : d)), () => {});
   }, [id]);
 
   const active = isActive(live);

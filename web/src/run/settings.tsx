@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { InputFile, Secret, ServerInfo } from "../api/types";
 import { bytesToBase64 } from "../output/results";
@@ -13,12 +13,14 @@ interface Props {
   change: (change: Partial<Draft>) => void;
 }
 
+const unlimited = "no limit";
+
 // Settings are all parts of a run besides its code.
 export function Settings({ draft, info, change }: Props) {
   const { limits } = info;
   const text = (name: keyof Draft) => ({ value: draft[name] as string, onInput: (e: { currentTarget: { value: string } }) => change({ [name]: e.currentTarget.value }) });
   const small = (name: keyof Draft, label: string, usual: string, most: string) => (
-    <Field label={label} hint={`default ${usual}, at most ${most}`}>
+    <Field label={label} hint={`${usual === unlimited ? "no default" : `default ${usual}`}, at most ${most}`}>
       {(p) => <input {...p} {...text(name)} inputMode="decimal" placeholder={usual} />}
     </Field>
   );
@@ -46,7 +48,7 @@ export function Settings({ draft, info, change }: Props) {
         <legend>Limits</legend>
         <div class="columns">
           {small("timeout", "Time in s", String(limits.defaultTimeoutMs / 1000), String(limits.maxTimeoutMs / 1000))}
-          {small("cpu", "Processor in s", "no limit", String((limits.max.cpuMs ?? limits.maxTimeoutMs) / 1000))}
+          {small("cpu", "Processor in s", unlimited, String((limits.max.cpuMs ?? limits.maxTimeoutMs) / 1000))}
           {small("memory", "Memory in MiB", mib(limits.default.memoryBytes), mib(limits.max.memoryBytes))}
           {small("disk", "Disk in MiB", mib(limits.default.diskBytes), mib(limits.max.diskBytes))}
           {small("output", "Output in MiB", mib(limits.default.outputBytes), mib(limits.max.outputBytes))}
@@ -63,13 +65,15 @@ export function Settings({ draft, info, change }: Props) {
 }
 
 export function Secrets({ draft, change }: Pick<Props, "draft" | "change">) {
-  const { data } = useLoad((signal) => get<{ secrets: Secret[] }>("/api/v1/secrets", signal), []);
+  const { data, error } = useLoad((signal) => get<{ secrets: Secret[] }>("/api/v1/secrets", signal), []);
   const chosen = draft.secrets;
   const mode = Array.isArray(chosen) ? "some" : chosen;
-  const names = data?.secrets.map((s) => s.name) ?? [];
+  // Until the list has loaded, at least the chosen secrets are known.
+  const names = data?.secrets.map((s) => s.name) ?? (Array.isArray(chosen) ? chosen : []);
+  const hint = names.length ? "The program gets them as environment variables." : data ? "You have no secrets." : error ? "The page cannot load your secrets." : "Loading…";
   return (
     <div class="field">
-      <Field label="Secrets" hint={names.length ? "The program gets them as environment variables." : "You have no secrets."}>
+      <Field label="Secrets" hint={hint}>
         {(p) => (
           <select {...p} value={mode} onChange={(e) => change({ secrets: e.currentTarget.value === "some" ? names : (e.currentTarget.value as "all" | "none") })}>
             <option value="all">All secrets</option>
@@ -91,25 +95,24 @@ export function Secrets({ draft, change }: Pick<Props, "draft" | "change">) {
 
 export function Upload({ draft, info, change }: Props) {
   const [error, setError] = useState("");
+  // Reading takes time, and the user can add or remove other files meanwhile.
+  const files = useRef(draft.files);
+  files.current = draft.files;
+  const put = (next: InputFile[]) => change({ files: (files.current = next) });
   const add = async (list: FileList | null) => {
     setError("");
-    const files = [...draft.files];
-    for (const file of list ?? []) {
+    const added: InputFile[] = [];
+    for (const file of [...(list ?? [])]) {
       if (file.size > info.limits.maxFilesBytes) {
         setError(`${file.name} is too large. All files together can have ${bytes(info.limits.maxFilesBytes)}.`);
         continue;
       }
       const content = new Uint8Array(await file.arrayBuffer());
-      const entry: InputFile = { path: file.name, ...encode(content) };
-      const at = files.findIndex((f) => f.path === file.name);
-      if (at >= 0) files[at] = entry;
-      else files.push(entry);
+      added.push({ path: file.name, ...encode(content) });
     }
-    if (files.length > info.limits.maxFiles) {
-      setError(`A run can have at most ${info.limits.maxFiles} files.`);
-      return;
-    }
-    change({ files });
+    const all = new Map([...files.current, ...added].map((f) => [f.path, f]));
+    if (all.size > info.limits.maxFiles) setError(`A run can have at most ${info.limits.maxFiles} files.`);
+    else put([...all.values()]);
   };
   return (
     <div
@@ -127,7 +130,7 @@ export function Upload({ draft, info, change }: Props) {
         {draft.files.map((f) => (
           <li key={f.path}>
             <span class="name">{f.path}</span>
-            <button type="button" class="small" aria-label={`Remove ${f.path}`} onClick={() => change({ files: draft.files.filter((x) => x !== f) })}>Remove</button>
+            <button type="button" class="small" aria-label={`Remove ${f.path}`} onClick={() => put(files.current.filter((x) => x !== f))}>Remove</button>
           </li>
         ))}
       </ul>

@@ -138,8 +138,9 @@ export function useRun() {
   // Before the server has answered, the run has no ID. Then stop ends the request.
   const stop = useCallback(async () => {
     const { id } = current.current.state;
-    if (id) await call("POST", `/api/v1/executions/${id}/cancel`);
-    else begin("idle");
+    if (!id) return void begin("idle");
+    show({ error: undefined });
+    await call("POST", `/api/v1/executions/${id}/cancel`).catch((error: Error) => current.current.state.id === id && isActive(current.current.state) && show({ error }));
   }, []);
 
   useEffect(() => () => current.current.abort.abort(), []);

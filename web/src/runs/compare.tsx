@@ -5,13 +5,13 @@ import { languageName } from "../run/page";
 import { loadRun } from "../run/use-run";
 import { bytes, duration } from "../ui/format";
 import { useLoad } from "../ui/load";
-import { Loading, Problem } from "../ui/parts";
+import { Pending } from "../ui/parts";
 import { Time } from "../ui/time";
 import { DiffView } from "./diffview";
 
 export function ComparePage({ first, second }: { first: string; second: string }) {
   const runs = useLoad((signal) => Promise.all([loadRun(first, signal), loadRun(second, signal)]), [first, second]);
-  if (!runs.data) return runs.error ? <Problem error={runs.error} retry={runs.reload} /> : <Loading />;
+  if (!runs.data) return <Pending title="Compare two runs" error={runs.error} retry={runs.reload} />;
   // The older run is on the left.
   const [a, b] = [...runs.data].sort((x, y) => x.createdAt.localeCompare(y.createdAt));
   const row = (name: string, cell: (r: Run) => ComponentChildren) => <tr><th scope="row">{name}</th><td>{cell(a)}</td><td>{cell(b)}</td></tr>;

@@ -6,7 +6,7 @@ import { draftOf } from "../run/model";
 import { languageName, saveDraft } from "../run/page";
 import { loadRun, useRun } from "../run/use-run";
 import { useAction, useLoad } from "../ui/load";
-import { Confirm, Copy, Loading, Problem } from "../ui/parts";
+import { Confirm, Copy, Pending } from "../ui/parts";
 import { Time } from "../ui/time";
 
 export function RunDetail({ id }: { id: string }) {
@@ -16,7 +16,7 @@ export function RunDetail({ id }: { id: string }) {
   const remove = useAction();
   useEffect(() => void attach(id), [id]);
   const run = live.run ?? record.data;
-  if (!record.data) return record.error ? <Problem error={record.error} retry={record.reload} /> : <Loading />;
+  if (!record.data) return <Pending title="Run" error={record.error} retry={record.reload} />;
   const { code, language } = record.data;
   const ended = run?.state === "ended" || live.phase === "ended" || !!run?.status;
   const again = (runNow: boolean) => {
@@ -47,7 +47,7 @@ export function RunDetail({ id }: { id: string }) {
       {asks && (
         <Confirm
           title="Delete this run?" action="Delete" busy={remove.busy} error={remove.error} onClose={() => setAsks(false)}
-          onYes={() => void remove.run(async () => (await call("DELETE", `/api/v1/executions/${id}`), go("#/runs")))}
+          onYes={() => void remove.run(() => call("DELETE", `/api/v1/executions/${id}`)).then((ok) => ok && go("#/runs"))}
         >
           <p>The server deletes the record with its code, output and files.</p>
         </Confirm>

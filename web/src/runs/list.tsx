@@ -42,7 +42,8 @@ export function RunsPage({ route, info }: { route: Route; info: ServerInfo }) {
     <div class="page">
       <header>
         <h1>Runs</h1>
-        {chosen.length > 0 && <span class="dim">{chosen.length === 1 ? "Choose a second run to compare." : ""}</span>}
+        {chosen.length > 0 && <span class="dim">{chosen.length === 1 ? "Choose a second run to compare." : "2 runs chosen"}</span>}
+        {chosen.length > 0 && <button type="button" onClick={() => setChosen([])}>Clear</button>}
         {chosen.length === 2 && <button type="button" class="primary" onClick={() => go(`#/compare/${chosen[0]}/${chosen[1]}`)}>Compare</button>}
         <button type="button" onClick={list.reload}>Refresh</button>
       </header>

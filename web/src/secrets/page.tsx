@@ -41,11 +41,11 @@ export function SecretsPage() {
           ]}
         />
       )}
-      {edited && <Edit secret={edited === "new" ? undefined : edited} onClose={() => setEdited(undefined)} onDone={() => (setEdited(undefined), list.reload())} />}
+      {edited && <Edit secret={edited === "new" ? undefined : edited} onClose={() => setEdited(undefined)} onStored={list.reload} />}
       {removed && (
         <Confirm
           title={`Delete ${removed.name}?`} action="Delete" busy={remove.busy} error={remove.error} onClose={() => (remove.clear(), setRemoved(undefined))}
-          onYes={() => void remove.run(async () => (await call("DELETE", path(removed.name)), setRemoved(undefined), list.reload()))}
+          onYes={() => void remove.run(async (isAwaited) => (await call("DELETE", path(removed.name)), isAwaited() && setRemoved(undefined), list.reload()))}
         >
           <p>Later runs do not get this secret. The value is lost.</p>
         </Confirm>
@@ -54,7 +54,7 @@ export function SecretsPage() {
   );
 }
 
-function Edit({ secret, onClose, onDone }: { secret?: Secret; onClose: () => void; onDone: () => void }) {
+function Edit({ secret, onClose, onStored }: { secret?: Secret; onClose: () => void; onStored: () => void }) {
   const [name, setName] = useState(secret?.name ?? "");
   const [value, setValue] = useState("");
   const [description, setDescription] = useState(secret?.description ?? "");
@@ -64,7 +64,7 @@ function Edit({ secret, onClose, onDone }: { secret?: Secret; onClose: () => voi
       <form
         onSubmit={(e) => {
           e.preventDefault();
-          void action.run(() => call("PUT", path(name.trim()), { value, ...(description && { description }) })).then((ok) => ok && onDone());
+          void action.run(async () => (await call("PUT", path(name.trim()), { value, ...(description && { description }) }), onStored())).then((ok) => ok && onClose());
         }}
       >
         {!secret && (

@@ -6,20 +6,27 @@ export interface Cell {
   run?: string;
 }
 
-const keyOf = (session: string) => `pyth-on.cells.${session}`;
-
-export function loadCells(session: string): Cell[] {
-  try {
-    const cells = JSON.parse(sessionStorage.getItem(keyOf(session))!) as Cell[];
-    if (cells.length) return cells;
-  } catch {
-    // The session has no cells yet.
-  }
-  return [{ key: 1, code: "" }];
+// Stored also has what a new session needs to continue with the cells.
+export interface Stored {
+  language: string;
+  idleTimeoutMs: number;
+  cells: Cell[];
 }
 
-export function saveCells(session: string, cells: Cell[]): void {
-  sessionStorage.setItem(keyOf(session), JSON.stringify(cells));
+const keyOf = (session: string) => `pyth-on.cells.${session}`;
+
+// loadCells returns undefined if this tab has no cells of the session.
+export function loadCells(session: string): Stored | undefined {
+  try {
+    const stored = JSON.parse(sessionStorage.getItem(keyOf(session))!) as Stored;
+    return stored.cells.length ? stored : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function saveCells(session: string, stored: Stored): void {
+  sessionStorage.setItem(keyOf(session), JSON.stringify(stored));
 }
 
 export function clearCells(session: string): void {

@@ -16,21 +16,25 @@ export function FilesPanel({ session, version }: { session: string; version: num
   const base = `/api/v1/sessions/${session}/files`;
   const list = useLoad((signal) => get<{ files: SessionFile[] }>(base, signal), [session, version]);
   const action = useAction();
+  const sending = useAction();
   const [note, setNote] = useState("");
   const upload = (files: FileList | null) =>
-    void action.run(async () => {
-      for (const file of files ?? []) {
-        setNote(`Sending ${file.name}`);
-        await send("PUT", `${base}/${encode(file.name)}`, { raw: file });
+    void sending.run(async () => {
+      try {
+        for (const file of files ?? []) {
+          setNote(`Sending ${file.name}`);
+          await send("PUT", `${base}/${encode(file.name)}`, { raw: file });
+        }
+      } finally {
+        setNote("");
+        list.reload();
       }
-      setNote("");
-      list.reload();
     });
   const files = list.data?.files;
   return (
     <section class="card" aria-labelledby="session-files">
       <h2 id="session-files">Files</h2>
-      <Problem error={action.error ?? list.error} retry={list.reload} />
+      <Problem error={sending.error ?? action.error ?? list.error} retry={list.reload} />
       {files?.length === 0 && <p class="dim">No files yet.</p>}
       <ul class="files">
         {files?.map((f) => (
@@ -45,7 +49,7 @@ export function FilesPanel({ session, version }: { session: string; version: num
       <div class="upload">
         <label class="button">
           Upload files
-          <input type="file" multiple class="hidden" disabled={action.busy} onChange={(e) => (upload(e.currentTarget.files), (e.currentTarget.value = ""))} />
+          <input type="file" multiple class="hidden" disabled={sending.busy} onChange={(e) => (upload(e.currentTarget.files), (e.currentTarget.value = ""))} />
         </label>
         {note && <span role="status"> {note}</span>}
       </div>

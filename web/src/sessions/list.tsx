@@ -4,7 +4,6 @@ import type { ServerInfo } from "../api/types";
 import { go } from "../router";
 import { words } from "../run/model";
 import { languageName } from "../run/page";
-import { count } from "../ui/format";
 import { useList } from "../ui/list";
 import { useAction } from "../ui/load";
 import { Badge, Confirm, Dialog, Empty, Field, Loading, Problem } from "../ui/parts";
@@ -40,7 +39,7 @@ export function SessionsPage({ info }: { info: ServerInfo }) {
           columns={[
             { name: "Session", cell: (s) => <><a href={`#/sessions/${s.id}`}>{languageName(s.language)}</a> <span class="dim">{s.id.slice(0, 8)}</span></> },
             { name: "State", cell: (s) => (s.running ? <Badge kind="busy">Running</Badge> : <Badge kind="plain">Idle</Badge>) },
-            { name: "Runs", cell: (s) => count(s.executions, "run") },
+            { name: "Runs", kind: "number", cell: (s) => s.executions },
             { name: "Opened", cell: (s) => <Time at={s.createdAt} /> },
             { name: "Ends, if unused", cell: (s) => <Time at={s.expiresAt} /> },
             {
@@ -51,11 +50,11 @@ export function SessionsPage({ info }: { info: ServerInfo }) {
         />
       )}
       {list.hasMore && <button type="button" disabled={list.busy} onClick={() => void list.loadMore()}>Load more</button>}
-      {creates && <Create info={info} onClose={() => setCreates(false)} />}
+      {creates && <Create info={info} onClose={() => setCreates(false)} onOpened={list.reload} />}
       {closed && (
         <Confirm
           title="Close this session?" action="Close" busy={close.busy} error={close.error} onClose={() => (close.clear(), setClosed(undefined))}
-          onYes={() => void close.run(async () => (await call("DELETE", `/api/v1/sessions/${closed.id}`), clearCells(closed.id), setClosed(undefined), list.reload()))}
+          onYes={() => void close.run(async (isAwaited) => (await call("DELETE", `/api/v1/sessions/${closed.id}`), clearCells(closed.id), isAwaited() && setClosed(undefined), list.reload()))}
         >
           <p>Its variables and files are deleted.</p>
         </Confirm>
@@ -64,15 +63,17 @@ export function SessionsPage({ info }: { info: ServerInfo }) {
   );
 }
 
-function Create({ info, onClose }: { info: ServerInfo; onClose: () => void }) {
+// Create opens a session, and shows it unless the user has closed the dialog.
+function Create({ info, onClose, onOpened }: { info: ServerInfo; onClose: () => void; onOpened: () => void }) {
   const [language, setLanguage] = useState(info.languages[0].name);
   const [minutes, setMinutes] = useState("60");
   const [network, setNetwork] = useState("");
   const action = useAction();
-  const create = async () => {
+  const create = async (isAwaited: () => boolean) => {
     const allow = words(network);
     const s = await call<Session>("POST", "/api/v1/sessions", { language, idleTimeoutMs: Number(minutes) * 60_000, ...(allow.length && { network: { allow } }) });
-    go(`#/sessions/${s.id}`);
+    if (isAwaited()) go(`#/sessions/${s.id}`);
+    else onOpened();
   };
   return (
     <Dialog title="Open a session" onClose={onClose}>

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/types";
 import { useLoad } from "../ui/load";
+import { Problem } from "../ui/parts";
 
 interface Variable {
   name: string;
@@ -27,7 +28,8 @@ export function VariablesPanel({ session, version }: { session: string; version:
     <section class="card" aria-labelledby="variables">
       <h2 id="variables">Variables</h2>
       {all.length > 8 && <input aria-label="Filter the variables" placeholder="Filter" value={filter} onInput={(e) => setFilter(e.currentTarget.value)} />}
-      {!all.length && <p class="dim">{version ? "No variables." : "They appear after the first run."}</p>}
+      <Problem error={list.error} retry={list.reload} />
+      {!all.length && !list.error && <p class="dim">{!version ? "They appear after the first run." : list.loading ? "Loading…" : "No variables."}</p>}
       <dl class="variables">
         {shown.map((v) => (
           <div key={v.name}><dt><code>{v.name}</code> <span class="dim">{v.type}</span></dt><dd><code dir="auto">{v.value}</code></dd></div>

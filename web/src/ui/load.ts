@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, onSignedIn } from "../api/client";
 
 export interface Loaded<T> {
   data?: T;
@@ -7,7 +8,8 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
-// useLoad calls load when a dependency changes, and keeps the old data until then.
+// useLoad calls load when a dependency changes, and keeps the old data until the new data
+// is there. After an ended login, it loads again when the user has signed in.
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, dependencies: unknown[]): Loaded<T> {
   const [state, setState] = useState<{ data?: T; error?: Error; loading: boolean }>({ loading: true });
   const [version, setVersion] = useState(0);
@@ -20,24 +22,48 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, dependenci
     );
     return () => abort.abort();
   }, [...dependencies, version]);
-  return { ...state, reload: useCallback(() => setVersion((v) => v + 1), []) };
+  const reload = useCallback(() => setVersion((v) => v + 1), []);
+  const isRefused = state.error instanceof ApiError && state.error.code === "unauthenticated";
+  useEffect(() => (isRefused ? onSignedIn(reload) : undefined), [isRefused]);
+  return { ...state, reload };
 }
 
-// useAction runs an action of the user, and says whether it runs and how it failed.
-export function useAction(): { busy: boolean; error?: Error; run: (action: () => Promise<void>) => Promise<boolean>; clear: () => void } {
+// Action gets a function that returns true while its part of the page waits for it.
+type Action = (isAwaited: () => boolean) => Promise<void>;
+
+interface ActionState {
+  busy: boolean;
+  error?: Error;
+  // run returns true if the action succeeds and its part of the page still waits for it.
+  run: (action: Action) => Promise<boolean>;
+  // clear removes the error, and stops waiting.
+  clear: () => void;
+}
+
+// useAction runs an action of the user, and says whether it runs and how it failed. The end
+// of an action changes nothing if another one has begun since, or if the user has closed
+// its dialog.
+export function useAction(): ActionState {
   const [state, setState] = useState<{ busy: boolean; error?: Error }>({ busy: false });
-  const mounted = useRef(true);
-  useEffect(() => () => void (mounted.current = false), []);
-  const run = useCallback(async (action: () => Promise<void>) => {
+  const latest = useRef(0);
+  useEffect(() => () => void latest.current++, []);
+  const run = useCallback(async (action: Action) => {
+    const mine = ++latest.current;
+    const isAwaited = () => latest.current === mine;
     setState({ busy: true });
     try {
-      await action();
-      if (mounted.current) setState({ busy: false });
+      await action(isAwaited);
+      if (!isAwaited()) return false;
+      setState({ busy: false });
       return true;
     } catch (error) {
-      if (mounted.current) setState({ busy: false, error: error as Error });
+      if (isAwaited()) setState({ busy: false, error: error as Error });
       return false;
     }
   }, []);
-  return { ...state, run, clear: useCallback(() => setState({ busy: false }), []) };
+  const clear = useCallback(() => {
+    latest.current++;
+    setState({ busy: false });
+  }, []);
+  return { ...state, run, clear };
 }

@@ -1,28 +1,33 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api/client";
+import { returnFocus } from "./focus";
 
 export function Problem({ error, retry }: { error?: Error; retry?: () => void }) {
   if (!error) return null;
   const faults = error instanceof ApiError ? error.faults.slice(0, 5) : [];
+  // What does not exist or is forbidden will be so at the next attempt.
+  const isFinal = error instanceof ApiError && (error.status === 403 || error.status === 404);
   return (
     <div class="notice bad" role="alert">
       <div>
-        <p>{error.message}</p>
+        <p>{error.message.replace(/^body\./, "")}</p>
         {faults.length > 1 && (
-          <ul>{faults.map((f) => <li key={f.location}><code>{f.location}</code> {f.message}</li>)}</ul>
+          <ul>{faults.map((f) => <li key={f.location}><code>{f.location.replace(/^body\./, "")}</code> {f.message}</li>)}</ul>
         )}
         {error instanceof ApiError && error.status >= 500 && error.requestId && <p class="dim">Request {error.requestId}</p>}
       </div>
-      {retry && <button type="button" onClick={retry}>Try again</button>}
+      {retry && !isFinal && <button type="button" onClick={retry}>Try again</button>}
     </div>
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+// Empty says that there is nothing to see, and what to do. With isPage, it is the whole page.
+export function Empty({ title, isPage, children }: { title: string; isPage?: boolean; children?: ComponentChildren }) {
+  const Heading = isPage ? "h1" : "h2";
   return (
     <div class="empty">
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children}
     </div>
   );
@@ -30,6 +35,16 @@ export function Empty({ title, children }: { title: string; children?: Component
 
 export function Loading() {
   return <p class="loading" role="status">Loading…</p>;
+}
+
+// Pending is a part of the page that loads or that did not load.
+export function Pending({ title, error, retry }: { title: string; error?: Error; retry: () => void }) {
+  return (
+    <div class="page">
+      <header><h1>{title}</h1></header>
+      {error ? <Problem error={error} retry={retry} /> : <Loading />}
+    </div>
+  );
 }
 
 interface FieldProps {
@@ -91,12 +106,12 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
+    const before = document.activeElement;
     ref.current?.showModal();
-    return () => before?.focus?.();
+    return () => returnFocus(before);
   }, []);
   return (
-    <dialog ref={ref} class={wide ? "wide" : ""} aria-labelledby={id} onClose={onClose} onCancel={onClose}>
+    <dialog ref={ref} class={wide ? "wide" : ""} tabIndex={-1} aria-labelledby={id} onClose={onClose} onCancel={onClose}>
       <header>
         <h2 id={id}>{title}</h2>
         <button type="button" class="plain" aria-label="Close" onClick={onClose}>✕</button>

@@ -1,0 +1,36 @@
+import { useLayoutEffect } from "preact/hooks";
+
+const positions = new Map<string, number>();
+// patienceMs is how long a page may load until the user is back at the old place.
+const patienceMs = 5000;
+
+// useScroll begins a new page at its top, and returns to the old place when the user goes
+// back. Browsers cannot do this, because lists load after the address has changed.
+export function useScroll(page: string): void {
+  useLayoutEffect(() => {
+    const isReturn = history.state?.visited === true;
+    if (!isReturn) history.replaceState({ visited: true }, "");
+    const wanted = isReturn ? positions.get(page) ?? 0 : 0;
+    scrollTo(0, wanted);
+    if (scrollY >= wanted) return;
+    const grown = new ResizeObserver(() => {
+      scrollTo(0, wanted);
+      if (scrollY >= wanted) stop();
+    });
+    const stop = () => {
+      grown.disconnect();
+      clearTimeout(timer);
+      for (const type of ["wheel", "pointerdown", "keydown"]) removeEventListener(type, stop);
+    };
+    const timer = setTimeout(stop, patienceMs);
+    for (const type of ["wheel", "pointerdown", "keydown"]) addEventListener(type, stop);
+    grown.observe(document.body);
+    return stop;
+  }, [page]);
+  // A layout effect, because the scroll to the top of the next page is not part of this one.
+  useLayoutEffect(() => {
+    const moved = () => void positions.set(page, Math.floor(scrollY));
+    addEventListener("scroll", moved, { passive: true });
+    return () => removeEventListener("scroll", moved);
+  }, [page]);
+}
