@@ -47,7 +47,7 @@ func (h *Handler) registerArchives() {
 	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of an archive."}}
 	archives := map[string]*huma.MediaType{}
 	for _, f := range pyth.ArchiveFormats() {
-		archives[archiveMediaType(f)] = binary
+		archives[archiveMediaType(f)] = &huma.MediaType{Schema: binary.Schema, Example: "(the bytes of the archive)"}
 	}
 	register(h, operation{
 		scope: pyth.ScopeSessions,

@@ -51,7 +51,7 @@ func (d document) each(f func(name string, op operation, request func(body strin
 		for method, op := range item {
 			method = strings.ToUpper(method)
 			f(method+" "+path, op, func(body string) *http.Request {
-				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code", "{pid}", "7").Replace(path), body)
+				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code", "{pid}", "7", "{port}", "8080").Replace(path), body)
 			})
 		}
 	}
@@ -143,7 +143,7 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 		"limit", "used", "generateTokens", "attempts", "responseStatus", "maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
 		"idle", "reservations", "users", "warm", "booting", "running", "sessions", "waiting", "deleted", "queuedExecutions", "workers",
 		"activeAdmins", "disabled", "total", "executionsPerDay", "cpuMsPerDay", "memoryMibMsPerDay", "generateTokensPerDay", "recoveryCodesLeft",
-		"pid", "columns", "rows",
+		"pid", "columns", "rows", "entries", "bytes",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {
@@ -243,6 +243,8 @@ func TestKeysRefuseZeroExpiry(t *testing.T) {
 // (docs/audit.md).
 var notAudited = []string{
 	"DELETE /api/v1/sessions/{id}/files/{path}", "PUT /api/v1/sessions/{id}/files/{path}", "POST /api/v1/sessions/{id}/interrupt",
+	"DELETE /api/v1/sessions/{id}/directories/{path}", "POST /api/v1/sessions/{id}/directories/{path}", "PUT /api/v1/sessions/{id}/archive",
+	"POST /api/v1/sessions/{id}/files:move", "POST /api/v1/sessions/{id}/files:copy",
 	"POST /api/v1/sessions/{id}/processes/{pid}/stdin", "POST /api/v1/sessions/{id}/processes/{pid}/signal", "PUT /api/v1/sessions/{id}/processes/{pid}/tty",
 	"POST /api/logout", "POST /api/verify", "POST /api/v1/zk/encrypt", "POST /api/v1/zk/sandboxes",
 }

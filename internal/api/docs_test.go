@@ -31,6 +31,7 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 		p := newProcesses()
 		close(p.exit)
 		c.Processes = p
+		c.Files, c.Ports, c.PreviewDomain = sessionTree{}, sharedPorts{}, "preview.example.org"
 		c.Usage = &usageService{report: &pyth.UsageReport{UsageQuery: pyth.UsageQuery{Since: created, Until: created, By: pyth.UsageByDay}}}
 	})...)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"reflect"
 
@@ -79,7 +80,7 @@ func (h *Handler) registerExecutionEvents() {
 		Operation: huma.Operation{
 			OperationID: "listExecutionEvents", Method: http.MethodGet, Path: executionPath + "/events",
 			Summary: "Get the events of a run", Tags: []string{tagExecute},
-			Description: "Returns the events of the run from the first event, or from the event after Last-Event-ID. If the run has not ended, the response continues until the run ends. The ids and the events are the same as in the stream of runProgramAsStream. If the server has not stored the content of the run, the response has only the events start and end.",
+			Description: "Returns the events of the run from the first event, or from the event after Last-Event-ID. If the run has not ended, the response continues until the run ends. The ids and the events are the same as in the stream of runProgramAsStream. If the server has not stored the content of the run, the response has only the events start and end. In this case, the id of end is 2147483647.",
 			Responses:   forms,
 			Errors:      []int{http.StatusNotFound},
 		},
@@ -99,9 +100,17 @@ func (h *Handler) followExecution(ctx context.Context, in *executionEventsInput)
 		if err != nil {
 			return nil, err
 		}
+		if r.Outcome == nil {
+			s.endID = maxEventID
+		}
 		return endOf(r), nil
 	})
 }
+
+// maxEventID is the id of the event "end" if the content of the run is not stored. Before
+// the content was lost, the client may have received more events than the record has. So
+// the id must be larger than the id of each of these events.
+const maxEventID = math.MaxInt32
 
 // endOf returns the data of the last event of a recorded run.
 func endOf(r *pyth.RecordedExecution) ExecuteResponse {

@@ -71,7 +71,7 @@ func (h *Handler) getFilePart(ctx context.Context, in *SessionFileRef, part byte
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size := f.Entry().SizeBytes
 	header := req.w.Header()
 	offset, length, ok := part.of(size)

@@ -274,7 +274,7 @@ func TestOpenAPINamesSuitGenerators(t *testing.T) {
 		}
 	}
 	ids := map[string]bool{}
-	verb := regexp.MustCompile(`^(add|attach|cancel|change|check|create|delete|encrypt|generate|get|interrupt|list|log|put|read|refresh|register|remove|replace|reserve|resize|run|signal|start|store|verify|write)[A-Z][A-Za-z]+$`)
+	verb := regexp.MustCompile(`^(add|attach|cancel|change|check|copy|create|delete|encrypt|generate|get|interrupt|list|log|move|put|read|refresh|register|remove|replace|reserve|resize|run|signal|start|store|verify|watch|write)[A-Z][A-Za-z]+$`)
 	eachOperation(d, func(name string, op node) {
 		id, _ := op["operationId"].(string)
 		if ids[id] || !verb.MatchString(id) {

@@ -271,7 +271,7 @@ func TestAttachProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	receive := func() (websocket.MessageType, string) {
 		kind, message, err := conn.Read(t.Context())
 		if err != nil {

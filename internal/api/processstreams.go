@@ -202,7 +202,7 @@ func (a *attachment) serve(ctx context.Context, after int64) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	reader, writer := io.Pipe()
-	defer writer.Close()
+	defer func() { _ = writer.Close() }()
 	written := make(chan struct{})
 	go func() { cancel(a.receive(ctx, writer, written)) }()
 	go func() {

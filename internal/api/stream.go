@@ -98,6 +98,8 @@ type stream struct {
 	// received them.
 	numbered   bool
 	skip, last int
+	// endID is the id of the last event. If it is 0, the last event has the next number.
+	endID int
 	// If the field "id" is not 0, it is the ID of the next events.
 	id int64
 	// The field "suppressed" is true if the client has already received the last event.
@@ -136,6 +138,9 @@ func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) 
 func (s *stream) end(last any) error {
 	if err := s.flush(); err != nil {
 		return err
+	}
+	if s.endID != 0 {
+		s.last = s.endID - 1
 	}
 	return s.send("end", last)
 }

@@ -77,7 +77,7 @@ func TestRevokedKeyEndsAccess(t *testing.T) {
 	if again.EnvdAccessToken != b.EnvdAccessToken {
 		t.Error("one key has two tokens")
 	}
-	signed := b.sign("read", "a.txt", "")
+	signed := b.sign("read", "")
 	b.envd("POST", "/files?path=a.txt", "content", "Content-Type", "application/octet-stream").want(t, 200, "a.txt")
 	h.send("GET", signed, "").want(t, 200, "content")
 	h.gate.mu.Lock()
@@ -100,8 +100,9 @@ func TestScopesLimitProtocols(t *testing.T) {
 	b.envd("POST", filesystem.FilesystemListDirProcedure, `{"path": "/home/user"}`).want(t, 200, "")
 }
 
-// sign returns the path of a request with a signature.
-func (b *box) sign(operation, path, expiration string) string {
+// sign returns the path of a request for the file a.txt with a signature.
+func (b *box) sign(operation, expiration string) string {
+	const path = "a.txt"
 	text := fmt.Sprintf("%s:%s:%s:%s", path, operation, "", b.EnvdAccessToken)
 	query := url.Values{"path": {path}}
 	if expiration != "" {
@@ -117,23 +118,23 @@ func TestSignatureGivesAccessToOneFile(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	b, other := h.create(adaKey), h.create(bobKey)
-	h.send("POST", b.sign("write", "a.txt", ""), "of ada", "Content-Type", "application/octet-stream").want(t, 200, `"path":"/home/user/a.txt"`)
+	h.send("POST", b.sign("write", ""), "of ada", "Content-Type", "application/octet-stream").want(t, 200, `"path":"/home/user/a.txt"`)
 	other.envd("POST", "/files?path=a.txt", "of bob", "Content-Type", "application/octet-stream").want(t, 200, "")
 	later := fmt.Sprint(time.Now().Add(time.Hour).Unix())
-	read := b.sign("read", "a.txt", later)
+	read := b.sign("read", later)
 	h.send("GET", read, "").want(t, 200, "of ada")
 	h.send("GET", read, "", "E2b-Sandbox-Id", b.SandboxID, "E2b-Sandbox-Port", "49983").want(t, 200, "of ada")
 	for name, c := range map[string]struct{ method, path string }{
-		"expired":            {"GET", b.sign("read", "a.txt", fmt.Sprint(time.Now().Unix()))},
-		"expired long ago":   {"GET", b.sign("read", "a.txt", "0")},
-		"no number":          {"GET", b.sign("read", "a.txt", "never")},
+		"expired":            {"GET", b.sign("read", fmt.Sprint(time.Now().Unix()))},
+		"expired long ago":   {"GET", b.sign("read", "0")},
+		"no number":          {"GET", b.sign("read", "never")},
 		"other expiration":   {"GET", strings.Replace(read, later, "9"+later, 1)},
 		"without expiration": {"GET", strings.Replace(read, "&signature_expiration="+later, "", 1)},
 		"other path":         {"GET", strings.Replace(read, "a.txt", "b.txt", 1)},
 		"same path":          {"GET", strings.Replace(read, "a.txt", ".%2Fa.txt", 1)},
 		"other user":         {"GET", read + "&username=user"},
 		"other operation":    {"POST", read},
-		"read by write":      {"GET", b.sign("write", "a.txt", "")},
+		"read by write":      {"GET", b.sign("write", "")},
 		"wrong":              {"GET", "/files?path=a.txt&signature=v1_" + strings.Repeat("A", 43)},
 		"none":               {"GET", "/files?path=a.txt"},
 	} {

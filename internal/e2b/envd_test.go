@@ -208,7 +208,10 @@ func TestWatchersReportChanges(t *testing.T) {
 		t.Fatalf("no start: %v", stream.Err())
 	}
 	b.write("d/new", "12")
-	for stream.Receive() && stream.Msg().GetFilesystem() == nil {
+	for stream.Receive() {
+		if stream.Msg().GetFilesystem() != nil {
+			break
+		}
 	}
 	if e := stream.Msg().GetFilesystem(); e.GetName() != "new" || e.GetType() != filesystem.EventType_EVENT_TYPE_CREATE || e.Entry != nil {
 		t.Errorf("event %v", stream.Msg())

@@ -291,7 +291,7 @@ func (b *box) envd(method, path, body string, headers ...string) answer {
 }
 
 // interpreter sends a request to the interpreter of the sandbox.
-func (b *box) interpreter(method, path, body string, headers ...string) answer {
+func (b *box) interpreter(method, path, body string) answer {
 	b.h.t.Helper()
-	return b.h.send(method, path, body, append(headers, "E2b-Sandbox-Id", b.SandboxID, "E2b-Sandbox-Port", "49999", "E2B-Traffic-Access-Token", b.TrafficAccessToken)...)
+	return b.h.send(method, path, body, "E2b-Sandbox-Id", b.SandboxID, "E2b-Sandbox-Port", "49999", "E2B-Traffic-Access-Token", b.TrafficAccessToken)
 }

@@ -172,8 +172,9 @@ func (s *Server) createContext(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listContexts(w http.ResponseWriter, r *http.Request) error {
-	out := []contextInfo{}
-	for _, c := range accessOf(r.Context()).allContexts() {
+	all := accessOf(r.Context()).allContexts()
+	out := make([]contextInfo, 0, len(all))
+	for _, c := range all {
 		out = append(out, c.info())
 	}
 	writeJSON(w, http.StatusOK, out)

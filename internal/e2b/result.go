@@ -83,7 +83,7 @@ func (h *heldResults) end(succeeded bool) []map[string]any { return h.release(su
 // release returns the events of the waiting values. Only the first of them can be the
 // value of the final expression.
 func (h *heldResults) release(main bool) []map[string]any {
-	var lines []map[string]any
+	lines := make([]map[string]any, 0, len(h.waiting))
 	for i, r := range h.waiting {
 		lines = append(lines, resultEvent(r, main && i == 0))
 	}

@@ -26,7 +26,7 @@ func format(f pyth.ArchiveFormat) (string, error) {
 func (s *Service) PackFiles(ctx context.Context, user pyth.UserID, session pyth.SessionID, path string, f pyth.ArchiveFormat, begin func(), w io.Writer) error {
 	name, err := format(f)
 	if err == nil {
-		err = checkOrRoot("path", path)
+		err = checkOrRoot(path)
 	}
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Service) PackFiles(ctx context.Context, user pyth.UserID, session pyth.
 func (s *Service) UnpackFiles(ctx context.Context, user pyth.UserID, session pyth.SessionID, path string, f pyth.ArchiveFormat, from io.Reader) (entries int, err error) {
 	name, err := format(f)
 	if err == nil {
-		err = checkOrRoot("path", path)
+		err = checkOrRoot(path)
 	}
 	if err != nil {
 		return 0, err

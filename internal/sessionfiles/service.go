@@ -27,11 +27,11 @@ func check(location, path string) error {
 }
 
 // checkOrRoot also accepts the working directory.
-func checkOrRoot(location, path string) error {
+func checkOrRoot(path string) error {
 	if path == "" {
 		return nil
 	}
-	return check(location, path)
+	return check("path", path)
 }
 
 // entryOf decodes a Node.
@@ -86,7 +86,7 @@ func (c *call) node() (*pyth.FileEntry, error) {
 
 // StatFile describes an entry.
 func (s *Service) StatFile(ctx context.Context, user pyth.UserID, session pyth.SessionID, path string) (*pyth.FileEntry, error) {
-	if err := checkOrRoot("path", path); err != nil {
+	if err := checkOrRoot(path); err != nil {
 		return nil, err
 	}
 	c, err := s.call(ctx, user, session, protocol.KindStat, &protocol.FileRequest{Path: path})
@@ -99,7 +99,7 @@ func (s *Service) StatFile(ctx context.Context, user pyth.UserID, session pyth.S
 
 // ListDirectory returns the entries below a directory.
 func (s *Service) ListDirectory(ctx context.Context, user pyth.UserID, session pyth.SessionID, path string, depth int) ([]pyth.FileEntry, error) {
-	if err := checkOrRoot("path", path); err != nil {
+	if err := checkOrRoot(path); err != nil {
 		return nil, err
 	}
 	if depth < 1 || depth > workpath.MaxDepth {

@@ -441,8 +441,17 @@ func TestUnpackRefusesHostileArchives(t *testing.T) {
 		m.wantTree("dir/ dir/f=1 keep=1 link@")
 	}
 	for _, names := range [][]string{
-		{"good", "../x"}, {"good", "/x"}, {"good", `..\x`}, {"good", "l@"}, {"good", "p|"}, {"good", "x", "x"}, {"good", "x/", "x"}, {"good", "x", "x/y"},
-		{"good", "link/x"}, {"good", "keep/x"}, {"good", "dir"},
+		{"good", "../x"},
+		{"good", "/x"},
+		{"good", `..\x`},
+		{"good", "l@"},
+		{"good", "p|"},
+		{"good", "x", "x"},
+		{"good", "x/", "x"},
+		{"good", "x", "x/y"},
+		{"good", "link/x"},
+		{"good", "keep/x"},
+		{"good", "dir"},
 	} {
 		_, err := m.UnpackFiles(t.Context(), "", "", "", pyth.ArchiveZip, strings.NewReader(zipOf(names...)))
 		wantCode(t, err, pyth.CodeInvalid)
@@ -689,7 +698,9 @@ func TestWatchReportsOverflow(t *testing.T) {
 		}
 	}
 	stop()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("the watch ended without the cause of its context")
+	}
 }
 
 func TestWatchesAreLimited(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 // WatchFiles passes on the changes below a directory.
 func (s *Service) WatchFiles(ctx context.Context, user pyth.UserID, session pyth.SessionID, path string, recursive bool, begin func() error, to func(*pyth.FileEvent) error) error {
-	if err := checkOrRoot("path", path); err != nil {
+	if err := checkOrRoot(path); err != nil {
 		return err
 	}
 	c, err := s.call(ctx, user, session, protocol.KindWatch, &protocol.FileRequest{Path: path, Recursive: recursive})

@@ -111,7 +111,7 @@ until test -S s; do :; done`).prints(t, "")
 	}),
 	sessionAttack("137_a_terminal_does_not_reach_others", func(t *testing.T, s *session) {
 		c, p := s.terminal(t, "exec sleep 100000")
-		defer c.CloseNow()
+		defer func() { _ = c.CloseNow() }()
 		// Other users have no terminals here, and the master belongs to nobody.
 		s.shell(t, "ls /dev/pts").prints(t, "0\nptmx\n")
 		s.shell(t, `exec python3 -c "

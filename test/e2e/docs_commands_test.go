@@ -186,7 +186,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 		},
 		// TestE2BClients runs the libraries of E2B.
 		"docs/integrations/e2b.md": {notRun: []string{"starts a server", "needs the listener", "needs the listener"}},
-		"docs/libraries.md": {files: map[string]string{"bin/go": goOfLibraries}, want: []string{"0\n1\n2\nsucceeded\n42\ndecrypted\nnot found\n"}},
+		"docs/libraries.md":        {files: map[string]string{"bin/go": goOfLibraries}, want: []string{"0\n1\n2\nsucceeded\n42\ndecrypted\nnot found\n"}},
 		"docs/packages.md": {
 			// The page installs numpy, so the fake Python index contains a package with
 			// this name. npm uses the registry that is configured on this machine.

@@ -85,19 +85,19 @@ func (s *session) share(t testing.TB, expiresIn time.Duration) *url.URL {
 }
 
 // open requests an address below *.localhost, which not every resolver knows.
-func (s *server) open(t testing.TB, method string, u *url.URL, header http.Header) *answer {
+func (s *server) open(t testing.TB, u *url.URL, header http.Header) *answer {
 	t.Helper()
-	return s.pass(t, u.Host, header, method, u.RequestURI(), "")
+	return s.pass(t, u.Host, header, "GET", u.RequestURI(), "")
 }
 
 // callPort sends a request to a path below a port of a session.
-func (s *server) callPort(t testing.TB, as *account, method, path string) *answer {
+func (s *server) callPort(t testing.TB, as *account, path string) *answer {
 	t.Helper()
 	header := http.Header{}
 	if as != nil {
 		header.Set("X-Api-Key", as.APIKey)
 	}
-	return s.pass(t, "", header, method, path, "")
+	return s.pass(t, "", header, "GET", path, "")
 }
 
 // pass sends a request whose answer comes from a server in a session. The OpenAPI document
@@ -174,33 +174,33 @@ func TestPorts(t *testing.T) {
 	})
 
 	t.Run("137_other_sessions_and_the_host_are_out_of_reach", func(t *testing.T) {
-		server.callPort(t, b, "GET", s.path("/ports/8000/")).refused(t, 404, "not_found")
+		server.callPort(t, b, s.path("/ports/8000/")).refused(t, 404, "not_found")
 		server.call(t, b, "POST", s.path("/ports/8000/url"), nil).refused(t, 404, "not_found")
-		server.callPort(t, nil, "GET", s.path("/ports/8000/")).refused(t, 401, "unauthenticated")
-		server.callPort(t, a, "GET", other.path("/ports/8000/")).refused(t, 502, "port_unavailable")
+		server.callPort(t, nil, s.path("/ports/8000/")).refused(t, 401, "unauthenticated")
+		server.callPort(t, a, other.path("/ports/8000/")).refused(t, 502, "port_unavailable")
 		// The server of the API listens on the loopback address of the host.
 		_, own, _ := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
-		server.callPort(t, a, "GET", s.path("/ports/"+own+"/api/health")).refused(t, 502, "port_unavailable")
+		server.callPort(t, a, s.path("/ports/"+own+"/api/health")).refused(t, 502, "port_unavailable")
 		for _, port := range []string{"3128", "0", "65535x", "70000", "-1", "8000@evil", "08000"} {
-			if r := server.callPort(t, a, "GET", s.path("/ports/"+port+"/")); r.status != 400 && r.status != 404 && port != "08000" {
+			if r := server.callPort(t, a, s.path("/ports/"+port+"/")); r.status != 400 && r.status != 404 && port != "08000" {
 				t.Errorf("port %s: got %d %s", port, r.status, r.body)
 			}
 		}
 		u := s.share(t, time.Hour)
 		moved := *u
 		moved.Host = strings.Replace(u.Host, s.ID, other.ID, 1)
-		if r := server.open(t, "GET", &moved, nil); r.status != 401 {
+		if r := server.open(t, &moved, nil); r.status != 401 {
 			t.Errorf("the signature works for another session: %d %s", r.status, r.body)
 		}
 		moved.Host = strings.Replace(u.Host, "-8000.", "-8001.", 1)
-		if r := server.open(t, "GET", &moved, nil); r.status != 401 {
+		if r := server.open(t, &moved, nil); r.status != 401 {
 			t.Errorf("the signature works for another port: %d %s", r.status, r.body)
 		}
 	})
 
 	t.Run("138_previews_and_the_API_are_separate", func(t *testing.T) {
 		u := s.share(t, time.Hour)
-		opened := server.open(t, "GET", u, nil)
+		opened := server.open(t, u, nil)
 		if opened.status != 303 || opened.header.Get("Location") != "/" || !strings.Contains(opened.header.Get("Set-Cookie"), "HttpOnly") || strings.Contains(opened.header.Get("Set-Cookie"), "Domain") {
 			t.Fatalf("got %d %v", opened.status, opened.header)
 		}
@@ -213,19 +213,19 @@ func TestPorts(t *testing.T) {
 			header.Set("Authorization", "Bearer "+a.APIKey)
 			header.Add("Cookie", "mine=1")
 			var got portAnswer
-			server.open(t, "GET", u, header).want(t, 200, &got)
+			server.open(t, u, header).want(t, 200, &got)
 			if got.Path != path || got.Headers["Cookie"] != "mine=1" || strings.Contains(fmt.Sprint(got.Headers), a.APIKey) {
 				t.Errorf("got %+v", got)
 			}
-			if r := server.open(t, "GET", u, key); r.status != 401 || strings.Contains(string(r.body), "languages") {
+			if r := server.open(t, u, key); r.status != 401 || strings.Contains(string(r.body), "languages") {
 				t.Errorf("%s without a signature: got %d %s", path, r.status, r.body)
 			}
 		}
 		// The cookie and the signature of a preview give no access to the API.
 		server.pass(t, "", cookie, "GET", s.path("/ports/8000/"), "").refused(t, 401, "unauthenticated")
-		server.callPort(t, nil, "GET", s.path("/ports/8000/?"+u.RawQuery)).refused(t, 401, "unauthenticated")
+		server.callPort(t, nil, s.path("/ports/8000/?"+u.RawQuery)).refused(t, 401, "unauthenticated")
 		for _, label := range []string{"x", "-", s.ID, s.ID + "-", s.ID + "-8000.x", "x." + s.ID + "-8000", s.ID + "-08000"} {
-			r := server.open(t, "GET", &url.URL{Host: label + ".localhost", Path: "/", RawQuery: u.RawQuery}, cookie)
+			r := server.open(t, &url.URL{Host: label + ".localhost", Path: "/", RawQuery: u.RawQuery}, cookie)
 			if r.status != 404 && r.status != 401 {
 				t.Errorf("%s: got %d %s", label, r.status, r.body)
 			}
@@ -235,7 +235,7 @@ func TestPorts(t *testing.T) {
 			if forged == signature {
 				continue
 			}
-			if r := server.open(t, "GET", &url.URL{Host: u.Host, Path: "/", RawQuery: "pyth_on_signature=" + forged}, nil); r.status != 401 {
+			if r := server.open(t, &url.URL{Host: u.Host, Path: "/", RawQuery: "pyth_on_signature=" + forged}, nil); r.status != 401 {
 				t.Errorf("%s: got %d %s", forged, r.status, r.body)
 			}
 		}
@@ -252,8 +252,8 @@ func TestPorts(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		u := s.share(t, time.Hour)
-		cookie := withCookie(server.open(t, "GET", u, nil))
-		onPreview := server.open(t, "GET", &url.URL{Host: u.Host, Path: "/hostile"}, cookie).want(t, 200, nil)
+		cookie := withCookie(server.open(t, u, nil))
+		onPreview := server.open(t, &url.URL{Host: u.Host, Path: "/hostile"}, cookie).want(t, 200, nil)
 		if got := onPreview.header.Values("Set-Cookie"); len(got) != 1 || got[0] != "a=1; Path=/" {
 			t.Errorf("got %q", got)
 		}
@@ -272,25 +272,25 @@ func TestPorts(t *testing.T) {
 
 	t.Run("expiry_and_end", func(t *testing.T) {
 		u := s.share(t, time.Second)
-		cookie := withCookie(server.open(t, "GET", u, nil))
+		cookie := withCookie(server.open(t, u, nil))
 		deadline := time.Now().Add(30 * time.Second)
-		for server.open(t, "GET", &url.URL{Host: u.Host, Path: "/"}, cookie).status != 401 {
+		for server.open(t, &url.URL{Host: u.Host, Path: "/"}, cookie).status != 401 {
 			if time.Now().After(deadline) {
 				t.Fatal("the address does not expire")
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if r := server.open(t, "GET", u, nil); r.status != 401 || !strings.Contains(string(r.body), "expired") {
+		if r := server.open(t, u, nil); r.status != 401 || !strings.Contains(string(r.body), "expired") {
 			t.Errorf("got %d %s", r.status, r.body)
 		}
 		gone := a.openSession(t, object{})
 		u = gone.share(t, time.Hour)
-		cookie = withCookie(server.open(t, "GET", u, nil))
-		if r := server.open(t, "GET", &url.URL{Host: u.Host, Path: "/"}, cookie); r.status != 502 {
+		cookie = withCookie(server.open(t, u, nil))
+		if r := server.open(t, &url.URL{Host: u.Host, Path: "/"}, cookie); r.status != 502 {
 			t.Errorf("without a server: got %d %s", r.status, r.body)
 		}
 		server.call(t, a, "DELETE", gone.path(""), nil).want(t, 204, nil)
-		if r := server.open(t, "GET", &url.URL{Host: u.Host, Path: "/"}, cookie); r.status != 404 {
+		if r := server.open(t, &url.URL{Host: u.Host, Path: "/"}, cookie); r.status != 404 {
 			t.Errorf("after the end: got %d %s", r.status, r.body)
 		}
 		a.wantAudit(t, "port.shared")
@@ -312,7 +312,7 @@ func (s *server) echo(t *testing.T, host, path string, header http.Header) {
 	for name := range header {
 		fmt.Fprintf(conn, "%s: %s\r\n", name, header.Get(name))
 	}
-	fmt.Fprint(conn, "\r\n")
+	_, _ = io.WriteString(conn, "\r\n")
 	r := bufio.NewReader(conn)
 	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != 101 || res.Header.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {

@@ -59,12 +59,11 @@ func (s *session) shell(t testing.TB, command string, more ...object) *process {
 	return p
 }
 
-func (p *process) prints(t testing.TB, want string) *process {
+func (p *process) prints(t testing.TB, want string) {
 	t.Helper()
 	if p.Stdout != want || p.ExitCode == nil || *p.ExitCode != 0 {
 		t.Errorf("got %s, want stdout %q", p, want)
 	}
-	return p
 }
 
 func (s *session) processPath(p *process, rest string) string {

@@ -29,7 +29,7 @@ func (s *streams) dial(payload []byte, conn *protocol.Conn, stream *yamux.Stream
 	if done(conn, protocol.Done{}, err) != nil || err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	var down sync.WaitGroup
 	down.Go(func() { sendFrames(conn, server) })
 	receiveFrames(server, conn)

@@ -1,6 +1,7 @@
 package computer
 
 import (
+	"errors"
 	"os"
 	"syscall"
 
@@ -153,7 +154,7 @@ func (r *reader) run() {
 			c.buffering.Lock()
 			defer c.buffering.Unlock()
 			n, err = r.readLocked(fd, chunkBytes)
-			return err != unix.EAGAIN
+			return !errors.Is(err, unix.EAGAIN)
 		})
 		if waitErr != nil || err != nil || n == 0 {
 			return

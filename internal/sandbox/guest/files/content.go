@@ -105,7 +105,7 @@ func (f *Files) placeNew(staged, name string) (created bool, err error) {
 	}
 	defer unix.Close(dir)
 	err = unix.Renameat2(f.config.Staging, staged, dir, base, unix.RENAME_NOREPLACE)
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return err == nil, err
 	}
 	return false, unix.Renameat2(f.config.Staging, staged, dir, base, 0)

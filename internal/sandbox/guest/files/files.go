@@ -181,7 +181,7 @@ func (f *Files) openDirectory(name string) (int, error) {
 func (f *Files) openFile(dir int, name string) (fd int, st unix.Stat_t, err error) {
 	fd, err = within(dir, name, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
-		if err == unix.ENXIO {
+		if errors.Is(err, unix.ENXIO) {
 			err = unix.EISDIR // The path is a socket.
 		}
 		return -1, st, err
@@ -222,13 +222,13 @@ func (f *Files) makeAll(name string) error {
 	if fd, err := f.openDirectory(name); err == nil {
 		unix.Close(fd)
 		return nil
-	} else if err != unix.ENOENT {
+	} else if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	if err := f.makeAll(path.Dir(name)); err != nil {
 		return err
 	}
-	if err := f.makeOne(name); err != unix.EEXIST {
+	if err := f.makeOne(name); !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil // A program has created it at the same time. The caller opens it.
@@ -262,11 +262,11 @@ func (f *Files) place(fromDir int, from, to string, overwrite bool) error {
 	}
 	defer unix.Close(dir)
 	err = unix.Renameat2(fromDir, from, dir, base, unix.RENAME_NOREPLACE)
-	if err != unix.EEXIST || !overwrite {
+	if !errors.Is(err, unix.EEXIST) || !overwrite {
 		return err
 	}
 	err = unix.Renameat2(fromDir, from, dir, base, 0)
-	if err != unix.EISDIR && err != unix.ENOTDIR && err != unix.ENOTEMPTY && err != unix.EEXIST {
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	// A rename cannot replace a directory that is not empty, and no entry of another
@@ -286,7 +286,7 @@ func (f *Files) place(fromDir int, from, to string, overwrite bool) error {
 func (f *Files) discard(name string) error {
 	var err error
 	for range 3 {
-		if err = removeAll(f.config.Staging, name, 0); err == nil || err == unix.ENOENT {
+		if err = removeAll(f.config.Staging, name, 0); err == nil || errors.Is(err, unix.ENOENT) {
 			return nil
 		}
 	}
@@ -299,10 +299,10 @@ const maxDepth = workpath.MaxDepth
 // removeAll removes an entry of a directory, with all entries below it.
 func removeAll(dir int, name string, depth int) error {
 	err := unix.Unlinkat(dir, name, 0)
-	if err != unix.EISDIR && err != unix.EPERM {
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	if err = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR); err != unix.ENOTEMPTY && err != unix.EEXIST {
+	if err = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR); !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	if depth > maxDepth {
@@ -319,7 +319,7 @@ func removeAll(dir int, name string, depth int) error {
 		return unix.EIO
 	}
 	for _, below := range names {
-		if err := removeAll(fd, below, depth+1); err != nil && err != unix.ENOENT {
+		if err := removeAll(fd, below, depth+1); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
 	}
@@ -381,7 +381,7 @@ func (f *Files) makeDirectory(conn *protocol.Conn, m *protocol.FileRequest) erro
 	if err == nil {
 		return done(conn, true, nil)
 	}
-	if err == unix.EEXIST {
+	if errors.Is(err, unix.EEXIST) {
 		if fd, openErr := f.openDirectory(m.Path); openErr == nil {
 			unix.Close(fd)
 			return done(conn, false, nil)
@@ -399,7 +399,7 @@ func (f *Files) remove(conn *protocol.Conn, m *protocol.FileRequest) error {
 	}
 	defer unix.Close(dir)
 	if !m.Recursive {
-		if err = unix.Unlinkat(dir, base, 0); err == unix.EISDIR || err == unix.EPERM {
+		if err = unix.Unlinkat(dir, base, 0); errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
 			err = unix.Unlinkat(dir, base, unix.AT_REMOVEDIR)
 		}
 		return done(conn, false, err)

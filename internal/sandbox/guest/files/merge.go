@@ -67,7 +67,7 @@ func (f *Files) mergeInto(to string) func(*entry) (bool, error) {
 		}
 		defer unix.Close(dir)
 		err = unix.Renameat2(e.dir, e.base, dir, base, unix.RENAME_NOREPLACE)
-		if err != unix.EEXIST {
+		if !errors.Is(err, unix.EEXIST) {
 			return false, err
 		}
 		if e.kind() == unix.S_IFDIR {

@@ -78,7 +78,7 @@ func (p *packer) visit(e *entry) (descend bool, err error) {
 		return true, p.archive.directory(e.full, e.st.Mode&0o777, time.Unix(e.st.Mtim.Unix()))
 	case unix.S_IFREG:
 		err := p.add(e)
-		if err == unix.ENOENT || err == unix.ELOOP || err == unix.EISDIR || err == unix.ENOTDIR {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTDIR) {
 			err = nil // A program has removed or replaced it.
 		}
 		return false, err

@@ -83,7 +83,7 @@ func (u *unpacker) unpackTar(content io.Reader) error {
 	for {
 		h, err := archive.Next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			// Read the rest, so that a wrong checksum is found.
 			if _, err = io.Copy(io.Discard, io.LimitReader(compressed, maxPadding)); err != nil {
 				return invalid(err)
@@ -232,13 +232,13 @@ func (u *unpacker) makeAll(name string) error {
 		return nil
 	}
 	fd, err := u.files.createDirectory(u.to, name, 0o755)
-	if err == unix.ENOENT {
+	if errors.Is(err, unix.ENOENT) {
 		if err = u.makeAll(path.Dir(name)); err != nil {
 			return err
 		}
 		fd, err = u.files.createDirectory(u.to, name, 0o755)
 	}
-	if err == unix.EEXIST {
+	if errors.Is(err, unix.EEXIST) {
 		return nil
 	}
 	unix.Close(fd)
