@@ -53,6 +53,14 @@ func (s *server) interpreters(t *testing.T) map[string]string {
 	return all
 }
 
+// waitUntilRecycled waits until no program runs and no sandbox is recycled.
+func (s *server) waitUntilRecycled(t *testing.T) {
+	t.Helper()
+	eventually(t, "the server is idle", func() bool {
+		return s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_renewing") == 0
+	})
+}
+
 // runAndRecycle runs a program and waits until the server has recycled the sandbox. It
 // returns the result of the run, and the reason why the interpreter was not restored.
 // The reason is "none" if the interpreter was restored, and "removed" if the sandbox
@@ -61,9 +69,7 @@ func (a *account) runAndRecycle(t *testing.T, request object) (*execution, strin
 	t.Helper()
 	// First wait until the server has finished earlier runs, because these runs still
 	// change the metrics.
-	eventually(t, "the server is idle", func() bool {
-		return a.server.metric(t, "pyth_on_executions_running")+a.server.metric(t, "pyth_on_sandboxes_renewing") == 0
-	})
+	a.server.waitUntilRecycled(t)
 	before := a.server.interpreters(t)
 	x := a.execute(t, request)
 	reason := ""
