@@ -29,7 +29,7 @@ func exclusive(a attack) attack {
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
-		javaScriptAttacks, javaScriptFileAttacks, treeAttacks,
+		javaScriptAttacks, javaScriptFileAttacks,
 	}
 }
 
@@ -54,7 +54,7 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
-	s.runAttacks(t, "", true, append(programAttacks(), ownServerAttacks, overloadAttacks, apiAttacks, processAttacks)...)
+	s.runAttacks(t, "", true, append(programAttacks(), ownServerAttacks, overloadAttacks, apiAttacks, processAttacks, treeAttacks)...)
 }
 
 // TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short, it
@@ -66,11 +66,12 @@ func TestAttackWithExecutionIsolation(t *testing.T) {
 
 // TestAttackAsOrdinaryUser runs the server without root. Such a server often has no
 // cgroups, and then it enforces limits in another way. So with -short, the test runs
-// only the attacks on resources and on the reuse of sandboxes.
+// only the attacks on resources and on the reuse of sandboxes, and those of processes in
+// sessions.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), attacksUnlessShort(resourceAttacks, reuseAttacks)...)
+	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), append(attacksUnlessShort(resourceAttacks, reuseAttacks), processAttacks)...)
 }
 
 func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {

@@ -45,6 +45,9 @@ const (
 // session.
 func Run(control *os.File, networkFD, streamsFD int) error {
 	runtime.LockOSThread()
+	// Mark the socket as close-on-exec, because processes must not send messages of the
+	// agent to the host.
+	unix.CloseOnExec(int(control.Fd()))
 	// resume moves this thread between mount namespaces. The kernel permits this only if
 	// the thread does not share its working directory with other threads.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
