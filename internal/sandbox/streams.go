@@ -107,9 +107,7 @@ func (s *streams) begin(sandbox *Sandbox) (*yamux.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sandbox.group == nil {
-		s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
-	}
+	s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
 	if s.rules.None() || sandbox.launcher.config.Network == nil {
 		return mux, nil // If the guest opens streams, nobody accepts them.
 	}
@@ -138,26 +136,28 @@ func (s *streams) accept(mux *yamux.Session, network Network) {
 	}
 }
 
-// memoryInterval is the time between two checks of the memory of a session without a
-// cgroup, outside of runs.
+// memoryInterval is the time between two checks of the memory of a session outside of
+// runs.
 const memoryInterval = 100 * time.Millisecond
 
-// watchMemory destroys the sandbox if its programs use more memory than the limit. It is
-// necessary only without a cgroup.
+// watchMemory destroys the sandbox if its programs use more memory than the limit. With
+// a cgroup of version 1, the host's kernel kills only one process of the sandbox, and
+// the rest is useless. Without a cgroup, watchMemory enforces the limit.
 func (s *Sandbox) watchMemory(limit int64, done <-chan struct{}) {
+	isOver := s.outOfMemory
+	if s.group == nil {
+		isOver = func() bool { return s.meter.memory() > limit }
+	}
 	ticker := time.NewTicker(memoryInterval)
 	defer ticker.Stop()
-	for {
+	for !isOver() {
 		select {
 		case <-done:
 			return
 		case <-ticker.C:
 		}
-		if s.meter.memory() > limit {
-			_ = s.cmd.Process.Kill()
-			return
-		}
 	}
+	_ = s.cmd.Process.Kill()
 }
 
 func (s *streams) release() {

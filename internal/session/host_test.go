@@ -32,6 +32,7 @@ type host struct {
 	// files maps paths to contents. All sessions share these files.
 	files map[string]string
 	// openFails is the error that OpenSession returns.
+	streams   []net.Conn
 	openFails error
 }
 
@@ -282,6 +283,16 @@ func (h *host) SessionStream(context.Context, pyth.SessionID) (io.ReadWriteClose
 		return nil, h.openFails
 	}
 	ours, theirs := net.Pipe()
+	h.streams = append(h.streams, ours)
 	go func() { _, _ = io.Copy(ours, ours) }()
 	return theirs, nil
+}
+
+// endStreams ends all streams, as if their sandboxes had ended.
+func (h *host) endStreams() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.streams {
+		_ = s.Close()
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
+	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -20,15 +21,21 @@ func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionI
 	if err != nil {
 		return nil, err
 	}
-	inner, err := s.config.Host.SessionStream(ctx, id)
+	inner, err := s.openStream(ctx, x)
 	if err != nil {
-		if pyth.ErrorCode(err) == pyth.CodeNotFound {
-			// The sandbox has ended, for example because its processes used too much memory.
-			s.expire(x, func() bool { return true })
-		}
 		return nil, err
 	}
 	return &stream{ReadWriteCloser: inner, service: s, session: x}, nil
+}
+
+// openStream opens a stream. If the sandbox has ended, the session ends. A sandbox can
+// end between runs, for example because its processes used too much memory.
+func (s *Service) openStream(ctx context.Context, x *session) (io.ReadWriteCloser, error) {
+	inner, err := s.config.Host.SessionStream(ctx, x.spec.ID)
+	if pyth.ErrorCode(err) == pyth.CodeNotFound {
+		s.expire(x, func() bool { return true })
+	}
+	return inner, err
 }
 
 // useInterval is the minimum time between two restarts of the idle time-out by the bytes
@@ -42,13 +49,36 @@ type stream struct {
 	session *session
 	// The field "used" is the time of the last restart of the idle time-out, as
 	// nanoseconds since the creation of the session.
-	used atomic.Int64
+	used   atomic.Int64
+	closed atomic.Bool
 }
 
+// Read reads from the agent. If the stream has failed, Read ends the session if its
+// sandbox has ended. Otherwise the session would remain until its next use.
 func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.ReadWriteCloser.Read(p)
 	s.use(n)
+	if err != nil && !s.closed.Load() {
+		s.check()
+	}
 	return n, err
+}
+
+// checkTimeout limits the check whether a sandbox has ended.
+const checkTimeout = 5 * time.Second
+
+func (s *stream) check() {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	if probe, err := s.service.openStream(ctx, s.session); err == nil {
+		_ = probe.Close()
+	}
+}
+
+// Close closes the stream, and ends blocked calls of Read and Write.
+func (s *stream) Close() error {
+	s.closed.Store(true)
+	return s.ReadWriteCloser.Close()
 }
 
 func (s *stream) Write(p []byte) (int, error) {

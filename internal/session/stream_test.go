@@ -63,6 +63,33 @@ func TestStreamCountsAsUse(t *testing.T) {
 		s.expectGone(x)
 	})
 
+	runScene(t, "a session whose sandbox ends during a stream is gone", nil, func(s *scene) {
+		x := s.open()
+		stream, err := s.Stream(s.Context(), "ada", x.ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.host.openFails = pyth.Errorf(pyth.CodeNotFound, "gone")
+		s.host.endStreams()
+		if _, err := stream.Read(make([]byte, 1)); err == nil {
+			s.Error("a stream without a sandbox can be read")
+		}
+		s.expectGone(x)
+	})
+
+	runScene(t, "a session whose stream is closed remains", nil, func(s *scene) {
+		x := s.open()
+		stream, err := s.Stream(s.Context(), "ada", x.ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		_ = stream.Close()
+		if _, err := stream.Read(make([]byte, 1)); err == nil {
+			s.Error("a closed stream can be read")
+		}
+		s.expectThere(x, 0, false)
+	})
+
 	runScene(t, "only the owner can open a stream", nil, func(s *scene) {
 		x := s.open()
 		if _, err := s.Stream(s.Context(), "bob", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
