@@ -789,17 +789,17 @@ type PackagesRequest struct {
 
 // Process: A process that was started in a session.
 type Process struct {
-	// The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present.
+	// The command, or the arguments in quotes. A long command is cut after 4,096 bytes.
 	Command string `json:"command"`
-	// When the process ended. Absent while it runs.
+	// When the process ended. Absent while the process runs.
 	EndedAt time.Time `json:"endedAt,omitzero"`
-	// The exit code. Absent while the process runs, and if a signal ended it.
+	// The exit code. Absent while the process runs, and if a signal ended the process.
 	ExitCode *int64 `json:"exitCode,omitzero"`
 	// The name from the request.
 	Name string `json:"name,omitzero"`
-	// The number of bytes that the process has written to both of its output streams.
+	// The number of bytes that the process has written to stdout and stderr together.
 	OutputBytes int64 `json:"outputBytes"`
-	// The ID of the process, as the programs of the session see it.
+	// The process ID in the session. Programs in the session use the same ID.
 	PID int64 `json:"pid"`
 	// The signal that ended the process.
 	Signal string `json:"signal,omitzero"`
@@ -809,11 +809,11 @@ type Process struct {
 	State ProcessState `json:"state"`
 	// The standard error. Present only in the response of startProcess with wait=true.
 	Stderr string `json:"stderr,omitzero"`
-	// True if the end of stderr is missing because stderr is too long. listProcessOutput returns it.
+	// True if the end of stderr is missing, because stderr is too long. To get the whole output, use listProcessOutput.
 	StderrTruncated bool `json:"stderrTruncated,omitzero"`
 	// The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true.
 	Stdout string `json:"stdout,omitzero"`
-	// True if the end of stdout is missing because stdout is too long. listProcessOutput returns it.
+	// True if the end of stdout is missing, because stdout is too long. To get the whole output, use listProcessOutput.
 	StdoutTruncated bool `json:"stdoutTruncated,omitzero"`
 	// True if the server killed the process after timeoutMs.
 	TimedOut bool `json:"timedOut,omitzero"`
@@ -823,7 +823,7 @@ type Process struct {
 
 // ProcessList: The processes of a session.
 type ProcessList struct {
-	// The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present.
+	// The running processes and the processes that ended last, at most 256, oldest first. The list contains only processes that startProcess has started.
 	Processes []Process `json:"processes"`
 }
 
@@ -833,23 +833,23 @@ type ProcessRequest struct {
 	Args []string `json:"args,omitzero"`
 	// A command for the shell: bash -c, or sh -c in an image without bash.
 	Command string `json:"command,omitzero"`
-	// The working directory. A relative path begins at the initial working directory of the session, which is also the default.
+	// The working directory. A relative path is relative to the initial working directory of the session, which is also the default.
 	Cwd string `json:"cwd,omitzero"`
 	// Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs.
 	Env map[string]string `json:"env,omitzero"`
-	// A name by which you recognize the process.
+	// A name that helps you to recognize the process.
 	Name string `json:"name,omitzero"`
-	// Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty.
+	// If true, you can write to the standard input of the process with writeProcessInput. Otherwise its standard input is empty.
 	Stdin bool `json:"stdin,omitzero"`
-	// The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session.
+	// The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends.
 	TimeoutMs int64 `json:"timeoutMs,omitzero"`
-	// If present, the process gets a terminal of this size as its standard streams.
+	// If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams.
 	TTY *TerminalSize `json:"tty,omitzero"`
 }
 
 // ProcessSignal: A signal for a process.
 type ProcessSignal struct {
-	// The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group.
+	// The name of the signal. SIGKILL kills the process and all of its descendants. The server sends other signals to the process group of the process.
 	Signal string `json:"signal"`
 }
 

@@ -623,17 +623,17 @@ export interface PackagesRequest {
 
 /** A process that was started in a session. */
 export interface Process {
-  /** The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present. */
+  /** The command, or the arguments in quotes. A long command is cut after 4,096 bytes. */
   command: string;
-  /** When the process ended. Absent while it runs. */
+  /** When the process ended. Absent while the process runs. */
   endedAt?: string;
-  /** The exit code. Absent while the process runs, and if a signal ended it. */
+  /** The exit code. Absent while the process runs, and if a signal ended the process. */
   exitCode?: number;
   /** The name from the request. */
   name?: string;
-  /** The number of bytes that the process has written to both of its output streams. */
+  /** The number of bytes that the process has written to stdout and stderr together. */
   outputBytes: number;
-  /** The ID of the process, as the programs of the session see it. */
+  /** The process ID in the session. Programs in the session use the same ID. */
   pid: number;
   /** The signal that ended the process. */
   signal?: string;
@@ -643,11 +643,11 @@ export interface Process {
   state: ProcessState;
   /** The standard error. Present only in the response of startProcess with wait=true. */
   stderr?: string;
-  /** True if the end of stderr is missing because stderr is too long. listProcessOutput returns it. */
+  /** True if the end of stderr is missing, because stderr is too long. To get the whole output, use listProcessOutput. */
   stderrTruncated?: boolean;
   /** The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true. */
   stdout?: string;
-  /** True if the end of stdout is missing because stdout is too long. listProcessOutput returns it. */
+  /** True if the end of stdout is missing, because stdout is too long. To get the whole output, use listProcessOutput. */
   stdoutTruncated?: boolean;
   /** True if the server killed the process after timeoutMs. */
   timedOut?: boolean;
@@ -657,7 +657,7 @@ export interface Process {
 
 /** The processes of a session. */
 export interface ProcessList {
-  /** The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present. */
+  /** The running processes and the processes that ended last, at most 256, oldest first. The list contains only processes that startProcess has started. */
   processes: Process[];
 }
 
@@ -667,23 +667,23 @@ export interface ProcessRequest {
   args?: string[];
   /** A command for the shell: bash -c, or sh -c in an image without bash. */
   command?: string;
-  /** The working directory. A relative path begins at the initial working directory of the session, which is also the default. */
+  /** The working directory. A relative path is relative to the initial working directory of the session, which is also the default. */
   cwd?: string;
   /** Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs. */
   env?: Record<string, string>;
-  /** A name by which you recognize the process. */
+  /** A name that helps you to recognize the process. */
   name?: string;
-  /** Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty. */
+  /** If true, you can write to the standard input of the process with writeProcessInput. Otherwise its standard input is empty. */
   stdin?: boolean;
-  /** The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session. */
+  /** The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends. */
   timeoutMs?: number;
-  /** If present, the process gets a terminal of this size as its standard streams. */
+  /** If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams. */
   tty?: TerminalSize;
 }
 
 /** A signal for a process. */
 export interface ProcessSignal {
-  /** The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group. */
+  /** The name of the signal. SIGKILL kills the process and all of its descendants. The server sends other signals to the process group of the process. */
   signal: string;
 }
 

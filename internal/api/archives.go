@@ -24,7 +24,7 @@ func (ArchiveFormat) Schema(r huma.Registry) *huma.Schema {
 
 // UnpackedArchive is the response of writeArchive.
 type UnpackedArchive struct {
-	_ struct{} `doc:"The result of an unpacked archive."`
+	_ struct{} `doc:"The result of unpacking an archive."`
 
 	Entries int `json:"entries" minimum:"0" doc:"The number of files and directories in the archive." example:"3"`
 }
@@ -34,7 +34,7 @@ type (
 	// huma ignores unexported types.
 	ArchiveRef struct {
 		SessionRef
-		Path   string        `query:"path" maxLength:"1024" doc:"The path of a directory, relative to the initial working directory of the session. If absent, this working directory. readArchive also accepts the path of a file." example:"data"`
+		Path   string        `query:"path" maxLength:"1024" doc:"The path of a directory, relative to the initial working directory of the session. The default is this working directory. readArchive also accepts the path of a file." example:"data"`
 		Format ArchiveFormat `query:"format" default:"tar.gz" doc:"The format of the archive."`
 	}
 	unpackOutput struct{ Body UnpackedArchive }
@@ -54,7 +54,7 @@ func (h *Handler) registerArchives() {
 		Operation: huma.Operation{
 			OperationID: "readArchive", Method: http.MethodGet, Path: archivePath,
 			Summary: "Download files of a session as an archive", Tags: []string{tagSessions},
-			Description: "Returns an archive of a directory with all files and directories below it, or of one file. The paths in the archive begin at the directory. Links and special files are left out. The call does not wait for the runs of the session.",
+			Description: "Returns an archive of one file, or of a directory with all files and directories below it. Paths in the archive are relative to this directory. The archive contains no links and no special files. The call does not wait for the runs of the session.",
 			Responses:   map[string]*huma.Response{"200": {Description: "The archive", Content: archives}},
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
@@ -65,7 +65,7 @@ func (h *Handler) registerArchives() {
 		Operation: huma.Operation{
 			OperationID: "writeArchive", Method: http.MethodPut, Path: archivePath,
 			Summary: "Unpack an archive into a session", Tags: []string{tagSessions},
-			Description: fmt.Sprintf("Unpacks the body into a directory, which is created if it is missing. Existing files are replaced. The archive may contain only files and directories with valid paths, each once: an archive with a link, a device, an absolute path or .. is refused. If the archive is refused, or the disk of the session is too small, nothing changes. The maximum size of the body is %s bytes. The call does not wait for the runs of the session.", pyth.Digits(maxFileBytes)),
+			Description: fmt.Sprintf("Unpacks the body into a directory. If the directory does not exist, the server creates it. The archive replaces existing files. The archive may contain only files and directories with valid paths, and each path only once. The server refuses an archive with a link, a device, an absolute path or a path with .. in it. If the server refuses the archive, or the disk of the session is too small, no file changes. The maximum size of the body is %s bytes. The call does not wait for the runs of the session.", pyth.Digits(maxFileBytes)),
 			RequestBody: &huma.RequestBody{
 				Description: "The bytes of the archive. The Content-Type may have any value, except multipart/form-data.",
 				Required:    true,

@@ -33,7 +33,7 @@ type FileEntry struct {
 type Directory struct {
 	_ struct{} `doc:"The entries of a directory of a session."`
 
-	Entries []FileEntry `json:"entries" doc:"The entries, sorted by name. The entries of a directory follow it."`
+	Entries []FileEntry `json:"entries" doc:"The entries, sorted by name. After a directory, the list contains the entries of this directory."`
 }
 
 // FileTransfer is the body of moveSessionFile and copySessionFile.
@@ -42,20 +42,20 @@ type FileTransfer struct {
 
 	From      string `json:"from" minLength:"1" maxLength:"1024" doc:"The path of a file or a directory." example:"data/out.csv"`
 	To        string `json:"to" minLength:"1" maxLength:"1024" doc:"The new path. Missing directories above it are created." example:"results/out.csv"`
-	Overwrite bool   `json:"overwrite,omitempty" doc:"Whether to replace what exists at the new path. A directory is replaced with its content. Without overwrite, the call fails if the new path exists."`
+	Overwrite bool   `json:"overwrite,omitempty" doc:"Whether to replace an existing file or directory at the new path. A directory is replaced with all of its content. Without overwrite, the call fails if the new path exists."`
 }
 
 type (
 	directoryInput struct {
 		SessionRef
-		Path  string `query:"path" maxLength:"1024" doc:"The path of the directory, relative to the initial working directory of the session. If absent, this working directory." example:"data"`
-		Depth int    `query:"depth" minimum:"1" maximum:"64" default:"1" doc:"The number of levels of directories to list. With 1, the list has the entries of one directory."`
+		Path  string `query:"path" maxLength:"1024" doc:"The path of the directory, relative to the initial working directory of the session. The default is this working directory." example:"data"`
+		Depth int    `query:"depth" minimum:"1" maximum:"64" default:"1" doc:"The number of levels of directories to list. With 1, the list contains only the entries of the directory itself."`
 	}
 	directoryOutput      struct{ Body Directory }
 	makeDirectoryInput   struct{ SessionFileRef }
 	removeDirectoryInput struct {
 		SessionFileRef
-		Recursive bool `query:"recursive" doc:"Whether to delete the content of the directory too. Otherwise the directory must be empty."`
+		Recursive bool `query:"recursive" doc:"Whether to delete the content of the directory too. Without recursive, the directory must be empty."`
 	}
 	fileTransferInput struct {
 		SessionRef
@@ -78,7 +78,7 @@ func (h *Handler) registerDirectories() {
 		Operation: huma.Operation{
 			OperationID: "listDirectory", Method: http.MethodGet, Path: directoriesPath,
 			Summary: "List a directory of a session", Tags: []string{tagSessions},
-			Description: "Lists files, directories, links and special files, at most 10,000. Entries whose names are not valid paths of this API are left out. The call does not wait for the runs of the session, and follows no links.",
+			Description: "Lists files, directories, links and special files, at most 10,000 entries. The list does not contain entries with names that are not valid in this API. The call does not wait for the runs of the session, and does not follow links.",
 			Errors:      conflict,
 		},
 		answer: map[string]any{"entries": []any{map[string]any{"path": "data/out.csv", "type": "file", "sizeBytes": 42, "modifiedAt": "2026-04-04T08:23:21.123Z", "mode": "0644"}}},
@@ -98,7 +98,7 @@ func (h *Handler) registerDirectories() {
 		Operation: huma.Operation{
 			OperationID: "deleteDirectory", Method: http.MethodDelete, Path: directoryPath,
 			Summary: "Delete a directory of a session", Tags: []string{tagSessions},
-			Description: "Deletes an empty directory, or a directory with its content. Links in the directory are deleted, but not their targets. The call does not wait for the runs of the session.",
+			Description: "Deletes an empty directory. With recursive, it also deletes the content of the directory. It deletes links in the directory, but not their targets. The call does not wait for the runs of the session.",
 			Errors:      conflict,
 		},
 	}, ifFiles(h, h.removeDirectory))
@@ -108,7 +108,7 @@ func (h *Handler) registerDirectories() {
 		Operation: huma.Operation{
 			OperationID: "moveSessionFile", Method: http.MethodPost, Path: sessionFilesPath + ":move", DefaultStatus: http.StatusNoContent,
 			Summary: "Move a file or a directory of a session", Tags: []string{tagSessions},
-			Description: "Renames a file or a directory. The call does not wait for the runs of the session.",
+			Description: "Moves a file or a directory to a new path. The call does not wait for the runs of the session.",
 			Errors:      disk,
 		},
 		example: transfer,
@@ -118,7 +118,7 @@ func (h *Handler) registerDirectories() {
 		Operation: huma.Operation{
 			OperationID: "copySessionFile", Method: http.MethodPost, Path: sessionFilesPath + ":copy", DefaultStatus: http.StatusNoContent,
 			Summary: "Copy a file or a directory of a session", Tags: []string{tagSessions},
-			Description: "Copies a file, or a directory with its content. Links are copied as links, and special files are left out. The copy appears when it is complete. The call does not wait for the runs of the session.",
+			Description: "Copies a file, or a directory with its content. It copies links as links, not their targets, and does not copy special files. The copy becomes visible after it is complete. The call does not wait for the runs of the session.",
 			Errors:      disk,
 		},
 		example: transfer,

@@ -63,7 +63,7 @@ func portError(err error, t *portTarget) error {
 	if pyth.ErrorCode(err) != pyth.CodeInternal {
 		return err
 	}
-	return &pyth.Error{Code: pyth.CodePortUnavailable, Message: "The server on port " + strconv.Itoa(t.port) + " of the session sent no valid HTTP response.", Err: err}
+	return &pyth.Error{Code: pyth.CodePortUnavailable, Message: "The server on port " + strconv.Itoa(t.port) + " of the session did not send a valid HTTP response.", Err: err}
 }
 
 // rewrite changes a request for the server in the session.

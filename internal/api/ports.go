@@ -20,14 +20,14 @@ import (
 type PortURLRequest struct {
 	_ struct{} `doc:"The settings of a signed address."`
 
-	ExpiresInMs int64 `json:"expiresInMs,omitempty" minimum:"1000" maximum:"86400000" default:"3600000" doc:"The time for which the address works, in milliseconds. The address also stops when the session ends." example:"3600000"`
+	ExpiresInMs int64 `json:"expiresInMs,omitempty" minimum:"1000" maximum:"86400000" default:"3600000" doc:"The lifetime of the address, in milliseconds. The address also stops working when the session ends." example:"3600000"`
 }
 
 // PortURL is a signed address of a server in a session.
 type PortURL struct {
 	_ struct{} `doc:"A signed address of a server in a session."`
 
-	URL       string    `json:"url" format:"uri" doc:"The address. Everyone who has it can use the server until it expires." example:"https://0197-8080.preview.example.org/?pyth_on_signature=AAAB"`
+	URL       string    `json:"url" format:"uri" doc:"The address. Every person who knows the address can use the server until the address expires." example:"https://0197-8080.preview.example.org/?pyth_on_signature=AAAB"`
 	ExpiresAt Timestamp `json:"expiresAt" doc:"When the address stops working."`
 }
 
@@ -53,7 +53,7 @@ func (h *Handler) registerPorts() {
 		Operation: huma.Operation{
 			OperationID: "createPortURL", Method: http.MethodPost, Path: portsPath + "/url", DefaultStatus: http.StatusCreated,
 			Summary: "Sign an address of a server in a session", Tags: []string{tagPorts},
-			Description: "Returns an address with which a browser can open a server that listens on a port of the session, without credentials of the API. The address has a host of its own. The server does not need to run yet. All other paths below /api/v1/sessions/{id}/ports/{port}/ pass requests with any method, and WebSocket connections, to the server; see /docs/ports.",
+			Description: "Returns a signed address of a server that listens on a port of the session. A browser can open the address without credentials of the API. Each port has a separate host. You can create the address before the server runs. The API forwards requests to all other paths below /api/v1/sessions/{id}/ports/{port}/ to the server. It also forwards WebSocket connections. See /docs/ports.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		example: map[string]any{"expiresInMs": 3600000}, bodyOptional: true, action: pyth.ActionPortShared,
@@ -141,7 +141,7 @@ func (h *Handler) admitPort(r *http.Request, t *portTarget) error {
 		return pyth.Errorf(pyth.CodeNotImplemented, "This server does not support ports of sessions.")
 	}
 	if !slices.Contains(portMethods(), r.Method) {
-		return pyth.Errorf(pyth.CodeMethodNotAllowed, "The server does not pass on requests with this method. Use %s.", strings.Join(portMethods(), ", "))
+		return pyth.Errorf(pyth.CodeMethodNotAllowed, "The server does not forward requests with this method. Use %s.", strings.Join(portMethods(), ", "))
 	}
 	if err := h.identify(ctx); err != nil {
 		return err
@@ -149,7 +149,7 @@ func (h *Handler) admitPort(r *http.Request, t *portTarget) error {
 	req := requestOf(ctx)
 	if req.byCookie {
 		req.principal = nil
-		return pyth.Errorf(pyth.CodeUnauthenticated, "The cookies of the page give no access to servers in sessions. Send an API key or a token in a header, or open a signed address from POST %s/url.", t.prefix)
+		return pyth.Errorf(pyth.CodeUnauthenticated, "Cookies are not valid credentials for servers in sessions. Send an API key or a token in a header, or open a signed address from POST %s/url.", t.prefix)
 	}
 	if err := h.requireScope(ctx, pyth.ScopeSessions); err != nil {
 		return err

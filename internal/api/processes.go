@@ -42,47 +42,47 @@ type ProcessRequest struct {
 
 	Command   string            `json:"command,omitempty" maxLength:"131071" doc:"A command for the shell: bash -c, or sh -c in an image without bash." example:"ls -l | sort"`
 	Args      []string          `json:"args,omitempty" maxItems:"1024" doc:"The name of an executable and its arguments, without a shell." example:"[\"python3\",\"server.py\"]"`
-	Cwd       string            `json:"cwd,omitempty" maxLength:"4096" doc:"The working directory. A relative path begins at the initial working directory of the session, which is also the default." example:"data"`
+	Cwd       string            `json:"cwd,omitempty" maxLength:"4096" doc:"The working directory. A relative path is relative to the initial working directory of the session, which is also the default." example:"data"`
 	Env       map[string]string `json:"env,omitempty" doc:"Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs."`
-	Stdin     bool              `json:"stdin,omitempty" doc:"Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty."`
-	TTY       *TerminalSize     `json:"tty,omitempty" doc:"If present, the process gets a terminal of this size as its standard streams."`
-	TimeoutMs int64             `json:"timeoutMs,omitempty" minimum:"1" maximum:"86400000" doc:"The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session." example:"60000"`
-	Name      string            `json:"name,omitempty" maxLength:"128" doc:"A name by which you recognize the process." example:"web server"`
+	Stdin     bool              `json:"stdin,omitempty" doc:"If true, you can write to the standard input of the process with writeProcessInput. Otherwise its standard input is empty."`
+	TTY       *TerminalSize     `json:"tty,omitempty" doc:"If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams."`
+	TimeoutMs int64             `json:"timeoutMs,omitempty" minimum:"1" maximum:"86400000" doc:"The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends." example:"60000"`
+	Name      string            `json:"name,omitempty" maxLength:"128" doc:"A name that helps you to recognize the process." example:"web server"`
 }
 
 // Process describes a process of a session.
 type Process struct {
 	_ struct{} `doc:"A process that was started in a session."`
 
-	PID             int          `json:"pid" minimum:"1" doc:"The ID of the process, as the programs of the session see it." example:"42"`
+	PID             int          `json:"pid" minimum:"1" doc:"The process ID in the session. Programs in the session use the same ID." example:"42"`
 	Name            string       `json:"name,omitzero" doc:"The name from the request." example:"web server"`
-	Command         string       `json:"command" doc:"The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present." example:"ls -l | sort"`
+	Command         string       `json:"command" doc:"The command, or the arguments in quotes. A long command is cut after 4,096 bytes." example:"ls -l | sort"`
 	TTY             bool         `json:"tty,omitzero" doc:"True if the process has a terminal."`
 	State           ProcessState `json:"state" doc:"Whether the process is running." example:"exited"`
-	ExitCode        *int         `json:"exitCode,omitempty" minimum:"0" maximum:"255" nullable:"false" doc:"The exit code. Absent while the process runs, and if a signal ended it." example:"0"`
+	ExitCode        *int         `json:"exitCode,omitempty" minimum:"0" maximum:"255" nullable:"false" doc:"The exit code. Absent while the process runs, and if a signal ended the process." example:"0"`
 	Signal          string       `json:"signal,omitzero" doc:"The signal that ended the process." example:"SIGKILL"`
 	TimedOut        bool         `json:"timedOut,omitzero" doc:"True if the server killed the process after timeoutMs."`
 	StartedAt       Timestamp    `json:"startedAt" doc:"When the process was started."`
-	EndedAt         Timestamp    `json:"endedAt,omitzero" doc:"When the process ended. Absent while it runs."`
-	OutputBytes     int64        `json:"outputBytes" minimum:"0" doc:"The number of bytes that the process has written to both of its output streams." example:"1024"`
+	EndedAt         Timestamp    `json:"endedAt,omitzero" doc:"When the process ended. Absent while the process runs."`
+	OutputBytes     int64        `json:"outputBytes" minimum:"0" doc:"The number of bytes that the process has written to stdout and stderr together." example:"1024"`
 	Stdout          *string      `json:"stdout,omitempty" nullable:"false" doc:"The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true."`
 	Stderr          *string      `json:"stderr,omitempty" nullable:"false" doc:"The standard error. Present only in the response of startProcess with wait=true."`
-	StdoutTruncated bool         `json:"stdoutTruncated,omitzero" doc:"True if the end of stdout is missing because stdout is too long. listProcessOutput returns it."`
-	StderrTruncated bool         `json:"stderrTruncated,omitzero" doc:"True if the end of stderr is missing because stderr is too long. listProcessOutput returns it."`
+	StdoutTruncated bool         `json:"stdoutTruncated,omitzero" doc:"True if the end of stdout is missing, because stdout is too long. To get the whole output, use listProcessOutput."`
+	StderrTruncated bool         `json:"stderrTruncated,omitzero" doc:"True if the end of stderr is missing, because stderr is too long. To get the whole output, use listProcessOutput."`
 }
 
 // ProcessList contains the processes of a session.
 type ProcessList struct {
 	_ struct{} `doc:"The processes of a session."`
 
-	Processes []Process `json:"processes" doc:"The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present."`
+	Processes []Process `json:"processes" doc:"The running processes and the processes that ended last, at most 256, oldest first. The list contains only processes that startProcess has started."`
 }
 
 // ProcessSignal is the body of signalProcess.
 type ProcessSignal struct {
 	_ struct{} `doc:"A signal for a process."`
 
-	Signal string `json:"signal" minLength:"1" maxLength:"16" doc:"The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group." example:"SIGTERM"`
+	Signal string `json:"signal" minLength:"1" maxLength:"16" doc:"The name of the signal. SIGKILL kills the process and all of its descendants. The server sends other signals to the process group of the process." example:"SIGTERM"`
 }
 
 // ProcessRef contains the path parameters that identify a process. It is exported
@@ -96,7 +96,7 @@ type (
 	startProcessInput struct {
 		jsonBody[ProcessRequest]
 		SessionRef
-		Wait bool `query:"wait" doc:"If true, the server responds when the process has ended, and the response contains its output. The process continues if the client disconnects."`
+		Wait bool `query:"wait" doc:"If true, the server responds after the process has ended, and the response contains the output. If the client disconnects, the process continues."`
 	}
 	startProcessOutput struct {
 		Location string `header:"Location" doc:"The path of the process."`
@@ -106,11 +106,11 @@ type (
 	processesOutput struct{ Body ProcessList }
 	processInput    struct {
 		ProcessRef
-		Wait int `query:"wait" minimum:"0" maximum:"60" doc:"How long the server waits for the end of the process, in seconds. If the process has not ended after this time, the response has its current state."`
+		Wait int `query:"wait" minimum:"0" maximum:"60" doc:"How long the server waits for the end of the process, in seconds. If the process still runs after this time, the response contains its current state."`
 	}
 	writeProcessInput struct {
 		ProcessRef
-		Close bool `query:"close" doc:"If true, the standard input of the process ends after the bytes of the body. A terminal gets the character end-of-transmission (^D)."`
+		Close bool `query:"close" doc:"If true, the server closes the standard input of the process after the bytes of the body. A terminal gets the character end-of-transmission (^D) instead."`
 	}
 	signalProcessInput struct {
 		jsonBody[ProcessSignal]
@@ -152,7 +152,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "startProcess", Method: http.MethodPost, Path: processesPath, DefaultStatus: http.StatusCreated,
 			Summary: "Start a process in a session", Tags: []string{tagProcesses},
-			Description: "Starts a process beside the interpreter of the session: with the same files, network, limits and user, but without secrets. It does not wait for runs. The process continues after the response and ends with the session. It does not prolong the session. An API key also needs the scope execute.",
+			Description: "Starts a process beside the interpreter of the session. The process has the same files, network, limits and user as the interpreter, but no secrets. The call does not wait for runs. The process continues after the response, and ends at the latest when the session ends. A running process does not prolong the session. An API key also needs the scope execute.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		example: map[string]any{"command": "ls -l | sort"}, answer: finished, action: pyth.ActionProcessStarted,
@@ -173,7 +173,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "getProcess", Method: http.MethodGet, Path: processPath,
 			Summary: "Get a process of a session", Tags: []string{tagProcesses},
-			Description: "Returns the process. With wait, the server responds when the process has ended, or after this time.",
+			Description: "Returns the process. With wait, the server responds when the process has ended, or when the time in wait is over.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: exampleProcess(), timeout: waitAllowance,
@@ -184,7 +184,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "writeProcessInput", Method: http.MethodPost, Path: processPath + "/stdin", DefaultStatus: http.StatusNoContent,
 			Summary: "Write to the standard input of a process", Tags: []string{tagProcesses},
-			Description: "Writes the bytes of the body to the standard input or to the terminal of the process. The server responds when the process's pipe has received all bytes. If the process does not read its input for 30 seconds, the request fails. An API key also needs the scope execute.",
+			Description: "Writes the bytes of the body to the standard input or to the terminal of the process. The server responds when all bytes are in the pipe or the terminal. If the process does not read its input for 30 seconds, the request fails. An API key also needs the scope execute.",
 			RequestBody: &huma.RequestBody{
 				Description: "The bytes for the process. The body may be empty.",
 				Content:     map[string]*huma.MediaType{"application/octet-stream": binary},
@@ -198,7 +198,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "signalProcess", Method: http.MethodPost, Path: processPath + "/signal", DefaultStatus: http.StatusNoContent,
 			Summary: "Send a signal to a process", Tags: []string{tagProcesses},
-			Description: "Sends a signal to the process and its children. If the process has already ended, the request fails.",
+			Description: "Sends a signal to the process and its children. If the process has ended, the request fails.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		example: map[string]any{"signal": "SIGTERM"},
@@ -208,7 +208,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "resizeProcess", Method: http.MethodPut, Path: processPath + "/tty", DefaultStatus: http.StatusNoContent,
 			Summary: "Change the size of a terminal", Tags: []string{tagProcesses},
-			Description: "Changes the size of the terminal of the process. The programs in its foreground get the signal SIGWINCH.",
+			Description: "Changes the size of the terminal of the process. The foreground process group of the terminal gets the signal SIGWINCH.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		example: map[string]any{"columns": 120, "rows": 30},

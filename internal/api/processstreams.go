@@ -18,20 +18,20 @@ import (
 
 // DroppedEvent is the data of the event dropped.
 type DroppedEvent struct {
-	_ struct{} `doc:"The data of the event dropped. The server sends this event if the session has not kept a part of the output."`
+	_ struct{} `doc:"The data of the event dropped. The server sends this event if the session no longer has a part of the output."`
 
 	Bytes int64 `json:"bytes" minimum:"1" doc:"The number of bytes that are missing before the next event." example:"4096"`
 }
 
 type processEventsInput struct {
 	ProcessRef
-	Snapshot    bool  `query:"snapshot" doc:"If true, the response ends after the output that exists now."`
-	LastEventID int64 `header:"Last-Event-ID" minimum:"0" doc:"The id of the last event that the client has received. The response begins with the next event. Without this header, the response begins with the first output that the session has kept."`
+	Snapshot    bool  `query:"snapshot" doc:"If true, the response contains only the output until now. The server does not wait for further output."`
+	LastEventID int64 `header:"Last-Event-ID" minimum:"0" doc:"The id of the last event that the client has received. The response begins with the next event. Without this header, the response begins with the oldest output that the session has."`
 }
 
 type attachInput struct {
 	ProcessRef
-	After int64 `query:"after" minimum:"0" doc:"The number of bytes of output that the server does not send again."`
+	After int64 `query:"after" minimum:"0" doc:"The number of bytes of output that the client has received. The server sends only the output after these bytes."`
 	Split bool  `query:"split" doc:"If true, each binary message of the server begins with a byte that names its stream: 1 for stdout, 2 for stderr."`
 }
 
@@ -39,7 +39,7 @@ type attachInput struct {
 // these events.
 const (
 	processEvents = "stdout and stderr (OutputEvent), and dropped (DroppedEvent) where output is missing. The id of an event is the number of bytes of output " +
-		"before its end. The last event is end (Process), or error (Error)."
+		"up to the end of this event. The last event is end (Process), or error (Error)."
 	exampleProcessEvents = "id: 3\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\nid: 4\nevent: end\ndata: {\"pid\":42,\"command\":\"echo 42\",\"state\":\"exited\",\"exitCode\":0," +
 		"\"startedAt\":\"2026-04-04T08:23:21.123Z\",\"endedAt\":\"2026-04-04T08:23:21.131Z\",\"outputBytes\":3}\n\n"
 )
@@ -56,7 +56,7 @@ func (h *Handler) registerProcessStreams() {
 		Operation: huma.Operation{
 			OperationID: "listProcessOutput", Method: http.MethodGet, Path: processPath + "/output",
 			Summary: "Get the output of a process", Tags: []string{tagProcesses},
-			Description: "Returns the output of the process as events, from the first output that the session has kept, or from the event after Last-Event-ID. The response continues until the process has ended. A session keeps the last 16 MiB of output of each process, and 32 MiB for all of its processes together.",
+			Description: "Returns the output of the process as events. The first event is the oldest output that the session has, or the event after Last-Event-ID. The response continues until the process has ended. A session keeps the last 16 MiB of output of each process, and 32 MiB for all of its processes together.",
 			Responses: map[string]*huma.Response{
 				"200": {Description: "The output of the process", Content: map[string]*huma.MediaType{eventStream: {Schema: events, Example: exampleProcessEvents}}},
 				"204": {Description: "The process has ended, and the client has received all of its events."},
@@ -70,7 +70,7 @@ func (h *Handler) registerProcessStreams() {
 		Operation: huma.Operation{
 			OperationID: "attachProcess", Method: http.MethodGet, Path: processPath + "/attach",
 			Summary: "Attach to a process", Tags: []string{tagProcesses},
-			Description: "Opens a WebSocket to the process. Binary messages of the client are input for the process, and binary messages of the server are its output. A text message of the client is JSON: a TerminalSize changes the size of the terminal, and {\"closeInput\": true} ends the input. When the process has ended, the server sends a text message with the Process, and closes the connection. An API key also needs the scope execute.",
+			Description: "Opens a WebSocket to the process. Binary messages from the client are input for the process. Binary messages from the server are the output of the process. Text messages from the client are JSON. A TerminalSize changes the size of the terminal, and {\"closeInput\": true} closes the input of the process. When the process has ended, the server sends a text message with the Process, and closes the connection. An API key also needs the scope execute.",
 			Responses:   map[string]*huma.Response{"101": {Description: "Switching Protocols"}},
 			Errors:      []int{http.StatusNotFound},
 		},

@@ -112,7 +112,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "getSession", Method: http.MethodGet, Path: sessionPath,
 			Summary: "Get a session", Tags: []string{tagSessions},
-			Description: "Returns the session. This call is a use of the session, so the idle time-out starts again.",
+			Description: "Returns the session. This call prolongs the session: the idle time-out starts again.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: example,
@@ -122,7 +122,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "changeSession", Method: http.MethodPatch, Path: sessionPath,
 			Summary: "Change a session", Tags: []string{tagSessions},
-			Description: "Changes the name, the labels or the idle time-out of the session. This call is a use of the session, so the idle time-out starts again. With an empty object as the body, the call only prolongs the session.",
+			Description: "Changes the name, the labels or the idle time-out of the session. This call prolongs the session: the idle time-out starts again. If the body is an empty object, the call only prolongs the session.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		example: map[string]any{"idleTimeoutMs": 3600000}, answer: example, action: pyth.ActionSessionUpdated,

@@ -15,14 +15,14 @@ import (
 type FileChange struct {
 	_ struct{} `doc:"A change of a file or a directory of a session."`
 
-	Path      string `json:"path,omitzero" doc:"The path, relative to the initial working directory of the session. Absent in the events start and overflow." example:"data/out.csv"`
-	From      string `json:"from,omitzero" doc:"The old path, in the event rename." example:"data/tmp.csv"`
+	Path      string `json:"path,omitzero" doc:"The path, relative to the initial working directory of the session. Absent in the events start, overflow and end." example:"data/out.csv"`
+	From      string `json:"from,omitzero" doc:"The old path. Present only in the event rename." example:"data/tmp.csv"`
 	Directory bool   `json:"directory,omitzero" doc:"True if the path is a directory."`
 }
 
 type watchInput struct {
 	SessionRef
-	Path      string `query:"path" maxLength:"1024" doc:"The path of the directory, relative to the initial working directory of the session. If absent, this working directory." example:"data"`
+	Path      string `query:"path" maxLength:"1024" doc:"The path of the directory, relative to the initial working directory of the session. The default is this working directory." example:"data"`
 	Recursive bool   `query:"recursive" doc:"Whether to watch the directories below the directory too."`
 }
 
@@ -30,14 +30,14 @@ type watchInput struct {
 const maxWatch = 24 * time.Hour
 
 func (h *Handler) registerWatch() {
-	schema := h.eventSchema("start when changes are being watched; create, write, remove and rename (FileChange); overflow if changes were too fast and events are missing; end when the directory was removed, or error (Error).")
+	schema := h.eventSchema("start, then create, write, remove and rename (FileChange). The event overflow means that events are missing, because there were too many changes. The last event is end if the directory was removed, or error (Error).")
 	h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[FileChange](), true, "")
 	register(h, operation{
 		scope: pyth.ScopeSessions,
 		Operation: huma.Operation{
 			OperationID: "watchSessionFiles", Method: http.MethodGet, Path: sessionFilesPath + ":watch",
 			Summary: "Watch files of a session", Tags: []string{tagSessions},
-			Description: "Sends the changes in a directory as server-sent events until the client disconnects. A file that replaces another one is reported with create. An open stream without events does not extend the idle time-out of the session. A session can have 8 such streams.",
+			Description: "Sends the changes in a directory as server-sent events until the client disconnects. If a file replaces another file, the event is create. An open stream without events does not prolong the session. A session can have at most 8 of these streams.",
 			Responses: map[string]*huma.Response{"200": {Description: "The changes", Content: map[string]*huma.MediaType{
 				eventStream: {Schema: schema, Example: "event: start\ndata: {}\n\nevent: create\ndata: {\"path\":\"data/out.csv\"}\n\n"},
 			}}},

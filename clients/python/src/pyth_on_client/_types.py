@@ -679,19 +679,19 @@ class PackageList:
 class Process:
     """A process that was started in a session."""
 
-    # The command, or the arguments in quotes. Only the first 4,096 bytes of a long command are present.
+    # The command, or the arguments in quotes. A long command is cut after 4,096 bytes.
     command: str
-    # The number of bytes that the process has written to both of its output streams.
+    # The number of bytes that the process has written to stdout and stderr together.
     output_bytes: int
-    # The ID of the process, as the programs of the session see it.
+    # The process ID in the session. Programs in the session use the same ID.
     pid: int
     # When the process was started.
     started_at: datetime.datetime
     # Whether the process is running.
     state: ProcessState
-    # When the process ended. Absent while it runs.
+    # When the process ended. Absent while the process runs.
     ended_at: Optional[datetime.datetime] = None
-    # The exit code. Absent while the process runs, and if a signal ended it.
+    # The exit code. Absent while the process runs, and if a signal ended the process.
     exit_code: Optional[int] = None
     # The name from the request.
     name: Optional[str] = None
@@ -699,11 +699,11 @@ class Process:
     signal: Optional[str] = None
     # The standard error. Present only in the response of startProcess with wait=true.
     stderr: Optional[str] = None
-    # True if the end of stderr is missing because stderr is too long. listProcessOutput returns it.
+    # True if the end of stderr is missing, because stderr is too long. To get the whole output, use listProcessOutput.
     stderr_truncated: Optional[bool] = None
     # The standard output, or the output to the terminal. Present only in the response of startProcess with wait=true.
     stdout: Optional[str] = None
-    # True if the end of stdout is missing because stdout is too long. listProcessOutput returns it.
+    # True if the end of stdout is missing, because stdout is too long. To get the whole output, use listProcessOutput.
     stdout_truncated: Optional[bool] = None
     # True if the server killed the process after timeoutMs.
     timed_out: Optional[bool] = None
@@ -715,7 +715,7 @@ class Process:
 class ProcessList:
     """The processes of a session."""
 
-    # The running processes and the last ones that have ended, at most 256, oldest first. Only processes that startProcess has started are present.
+    # The running processes and the processes that ended last, at most 256, oldest first. The list contains only processes that startProcess has started.
     processes: List[Process]
 
 
@@ -727,17 +727,17 @@ class ProcessRequest:
     args: Optional[List[str]] = None
     # A command for the shell: bash -c, or sh -c in an image without bash.
     command: Optional[str] = None
-    # The working directory. A relative path begins at the initial working directory of the session, which is also the default.
+    # The working directory. A relative path is relative to the initial working directory of the session, which is also the default.
     cwd: Optional[str] = None
     # Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs.
     env: Optional[Dict[str, str]] = None
-    # A name by which you recognize the process.
+    # A name that helps you to recognize the process.
     name: Optional[str] = None
-    # Whether the process gets standard input, which writeProcessInput writes. Otherwise its standard input is empty.
+    # If true, you can write to the standard input of the process with writeProcessInput. Otherwise its standard input is empty.
     stdin: Optional[bool] = None
-    # The time after which the server kills the process and its children, in milliseconds. If absent, the process can run as long as its session.
+    # The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends.
     timeout_ms: Optional[int] = None
-    # If present, the process gets a terminal of this size as its standard streams.
+    # If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams.
     tty: Optional[TerminalSize] = None
 
 
@@ -745,7 +745,7 @@ class ProcessRequest:
 class ProcessSignal:
     """A signal for a process."""
 
-    # The name of the signal. SIGKILL goes to the process and all of its children, other signals to the process and the children in its process group.
+    # The name of the signal. SIGKILL kills the process and all of its descendants. The server sends other signals to the process group of the process.
     signal: str
 
 # A rich value: a map from media type to data. Text is a string, images are strings in base64, JSON is a JSON value.
