@@ -216,14 +216,14 @@ func failure(payload []byte) error {
 	case "ENOSTDIN":
 		return pyth.Errorf(pyth.CodeConflict, "The process has no input. Start it with stdin or tty.")
 	case "EPIPE":
-		return pyth.Errorf(pyth.CodeConflict, "The process does not read its input anymore.")
+		return pyth.Errorf(pyth.CodeConflict, "The process no longer reads its input.")
 	case "ETIMEDOUT":
 		return pyth.Errorf(pyth.CodeConflict, "The process did not read its input in time. A part of the input was written.")
 	case "ENOTTY":
 		return pyth.Errorf(pyth.CodeConflict, "The process has no terminal. Start it with tty.")
 	case "ENOSYS":
-		return pyth.Errorf(pyth.CodeNotImplemented, "The sandbox of the session does not know this operation.")
+		return pyth.Errorf(pyth.CodeNotImplemented, "The sandbox of the session does not support this operation.")
 	default:
-		return pyth.Errorf(pyth.CodeConflict, "The operation failed in the session.")
+		return pyth.Errorf(pyth.CodeConflict, "The operation failed in the session. Try again.")
 	}
 }

@@ -107,7 +107,7 @@ func (s *Server) handle(action pyth.Action, serve func(*call) error) http.Handle
 func (s *Server) admitCall(c *call, action pyth.Action) (err error) {
 	keys := c.r.Header.Values("X-Api-Key")
 	if len(keys) != 1 || keys[0] == "" {
-		return fail(http.StatusUnauthorized, "The request has no API key, or several. Send one API key of this server in the header X-API-Key.")
+		return fail(http.StatusUnauthorized, "The request has no API key, or more than one. Send one API key of this server in the header X-API-Key.")
 	}
 	c.key = keys[0]
 	c.principal, err = s.config.Gate.Admit(c.r.Context(), c.key, action, pyth.ScopeSessions)

@@ -237,7 +237,7 @@ func (f *guestFiles) watch(ctx context.Context, name string, depth int, begun fu
 			return nil
 		}
 		if o.Dropped > 0 {
-			return connect.NewError(connect.CodeResourceExhausted, errors.New("the directory changed faster than the client read the changes"))
+			return connect.NewError(connect.CodeResourceExhausted, errors.New("the client read the changes too slowly, so some changes are missing"))
 		}
 		return lines.add(o.Data)
 	})

@@ -183,7 +183,7 @@ func (w *watcher) add(e *filesystem.FilesystemEvent) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.events) >= maxWatcherEvents {
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("the watcher has too many events that were not fetched"))
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("the watcher has too many events that the client has not fetched"))
 	}
 	w.events = append(w.events, e)
 	return nil

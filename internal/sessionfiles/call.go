@@ -116,25 +116,25 @@ func failure(name string) error {
 	case "ENOENT":
 		return pyth.Errorf(pyth.CodeNotFound, "The path does not exist in the session.")
 	case "ENOTDIR":
-		return pyth.Errorf(pyth.CodeConflict, "A part of the path, or the path itself, is not a directory in the session.")
+		return pyth.Errorf(pyth.CodeConflict, "The path, or a part of the path, is not a directory in the session.")
 	case "ELOOP":
 		return pyth.Errorf(pyth.CodeConflict, "The path leads through a symbolic link. The server does not follow links. Use the path of the target.")
 	case "EISDIR":
 		return pyth.Errorf(pyth.CodeConflict, "The path is not a regular file in the session. Choose another path.")
 	case "EEXIST":
-		return pyth.Errorf(pyth.CodeConflict, "The path exists already in the session. Choose another path, or set overwrite.")
+		return pyth.Errorf(pyth.CodeConflict, "The path already exists in the session. Choose another path, or set overwrite.")
 	case "ENOTEMPTY":
 		return pyth.Errorf(pyth.CodeConflict, "The directory is not empty. To remove it with its content, set recursive.")
 	case "EINVAL":
-		return pyth.Errorf(pyth.CodeConflict, "The session cannot do this with the path. For example, a directory cannot be moved into itself.")
+		return pyth.Errorf(pyth.CodeConflict, "The operation is not possible with this path. For example, a directory cannot be moved into itself.")
 	case "ENOSPC", "EDQUOT":
 		return pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")
 	case "EFBIG":
-		return pyth.Errorf(pyth.CodeConflict, "The files are larger than the disk limit of the session, because they are sparse or have several names. Choose fewer files.")
+		return pyth.Errorf(pyth.CodeConflict, "The files are sparse or have hard links, so an archive or a copy of them exceeds the disk limit of the session. Choose fewer files.")
 	case "EMFILE", "ENFILE":
 		return pyth.Errorf(pyth.CodeConflict, "The directory has too many entries, or the session has too many open files. Choose a smaller directory.")
 	case "ENAMETOOLONG":
-		return pyth.Errorf(pyth.CodeConflict, "The directory is too deep. Choose a path inside it.")
+		return pyth.Errorf(pyth.CodeConflict, "The directory has too many levels. Choose a directory below it.")
 	case "ECANCELED":
 		return pyth.Errorf(pyth.CodeUnavailable, "The transfer was interrupted. Try again.")
 	default:
