@@ -5,7 +5,7 @@ import "github.com/pyth-on/pyth-on/internal/app"
 // e2bFlags are the settings of the protocols of E2B.
 type e2bFlags struct {
 	E2BAddr    string   `name:"e2b-addr" help:"Address of a second listener for the client libraries of E2B: HOST:PORT, or unix:PATH. It uses the same certificate as --addr (default: none)."`
-	E2BNetwork []string `name:"e2b-network" help:"Hosts that the sandboxes of E2B's clients may connect to, unless a client selects other hosts or no network (default: none)."`
+	E2BNetwork []string `name:"e2b-network" help:"Hosts that sandboxes of E2B clients may connect to. A client can select other hosts or no network (default: none)."`
 }
 
 func (f *e2bFlags) config() app.E2BConfig {

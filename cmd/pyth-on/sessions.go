@@ -15,7 +15,7 @@ type sessionsCommands struct {
 	Prompt    sessionsPromptCommand    `cmd:"" help:"Run code in a session as you type it."`
 	Show      sessionsShowCommand      `cmd:"" help:"Show a session, and prolong it."`
 	Change    sessionsChangeCommand    `cmd:"" help:"Change the name, the labels or the idle time-out of a session, and prolong it."`
-	Exec      sessionsExecCommand      `cmd:"" help:"Run a command or a shell in a session, with a terminal."`
+	Exec      sessionsExecCommand      `cmd:"" help:"Run a command or a shell in a session, with or without a terminal."`
 	Interrupt sessionsInterruptCommand `cmd:"" help:"Interrupt the current run of a session. The session keeps its variables."`
 	Close     sessionsCloseCommand     `cmd:"" help:"End a session, and delete its variables and files."`
 }

@@ -70,7 +70,7 @@ func (c *sessionsChangeCommand) Run() error {
 // change returns the change that the flags describe.
 func (c *sessionsChangeCommand) change() (*client.SessionChange, error) {
 	if c.NoLabels && len(c.Label) > 0 {
-		return nil, errors.New("--label and --no-labels exclude each other: give one of them")
+		return nil, errors.New("--label and --no-labels cannot be used together: remove one of them")
 	}
 	change := &client.SessionChange{Name: c.Name}
 	if c.NoLabels || len(c.Label) > 0 {

@@ -18,14 +18,14 @@ type sessionsExecCommand struct {
 	sessionArg
 	Cwd string            `env:"-" placeholder:"DIR" help:"Working directory in the session."`
 	Set map[string]string `name:"env" env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"An environment variable. You can repeat this flag."`
-	TTY string            `name:"tty" env:"-" enum:"auto,yes,no" default:"auto" help:"Whether the command gets a terminal: yes, no or auto (if standard input and output are terminals)."`
+	TTY string            `name:"tty" env:"-" enum:"auto,yes,no" default:"auto" help:"Whether the command gets a terminal: yes, no or auto. With auto, the command gets a terminal if standard input and standard output are terminals."`
 	connectFlags
 	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its arguments (default: a shell)."`
 }
 
 func (*sessionsExecCommand) Help() string {
-	return "Runs a command in a session, beside its interpreter. The exit code is the exit code of the command, and 128 plus the number of the signal that ended it. " +
-		"If the connection is lost, the command continues in the session."
+	return "Runs a command in a session, beside its interpreter. The command exits with the exit code of the process. If a signal ended the process, the exit code is 128 plus the number of the signal. " +
+		"If the connection is lost, the process continues in the session."
 }
 
 func (c *sessionsExecCommand) Run() error {
