@@ -130,7 +130,7 @@ func failure(name string) error {
 	case "ENOSPC", "EDQUOT":
 		return pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")
 	case "EFBIG":
-		return pyth.Errorf(pyth.CodeConflict, "The files are sparse or have hard links, so an archive or a copy of them exceeds the disk limit of the session. Choose fewer files.")
+		return pyth.Errorf(pyth.CodeConflict, "The files are larger than the disk limit of the session, because they are sparse or have hard links. Choose fewer files.")
 	case "EMFILE", "ENFILE":
 		return pyth.Errorf(pyth.CodeConflict, "The directory has too many entries, or the session has too many open files. Choose a smaller directory.")
 	case "ENAMETOOLONG":
