@@ -46,7 +46,7 @@ func domainPattern() *regexp.Regexp {
 }
 
 // previewLabel is the first label of the host of a preview. Each port of each session has
-// a host of its own, so that browsers separate previews from each other.
+// a separate host, so that browsers isolate previews from each other.
 func previewLabel(session pyth.SessionID, port int) string {
 	return string(session) + "-" + strconv.Itoa(port)
 }
