@@ -11,7 +11,7 @@ import (
 // compares these numbers with the actual sizes.
 const (
 	workBytes  = 160 << 20
-	imageBytes = 96 << 20
+	imageBytes = 152 << 20
 )
 
 // RoomBytes returns the disk space in bytes that Build needs temporarily. The parameter

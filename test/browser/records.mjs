@@ -43,11 +43,12 @@ export async function records({ page, origin }) {
     await page.getByLabel("Outcome").selectOption("");
     await page.getByLabel("Action").selectOption("zk.executed");
     await rowsAre(page, (texts) => texts.every((t) => t.includes("zk.executed")));
+    const proof = page.waitForResponse((r) => r.url().endsWith("/proof") && r.ok());
     await rows.getByRole("button", { name: "zk.executed" }).first().click();
+    const { key } = await (await proof).json();
     const checks = page.getByRole("dialog").getByRole("list", { name: "Checks" });
     await checks.getByText("Correct", { exact: true }).nth(2).waitFor();
     await looks(page, "audit-proof");
-    const key = (await (await page.request.get("/api/v1/audit/checkpoint")).json()).key;
     const pinned = page.getByLabel("Verifier key from the operator");
     await pinned.fill(key);
     await pinned.blur();

@@ -131,7 +131,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	}
 	// The disk is slightly larger than the required space, so the server must start.
 	info := must(os.Stat(node))(t)
-	data := mountDisk(t, (256+16)*mib+must(os.Stat(sandboxExecutable(t)))(t).Size()+info.Size()+mib)
+	data := mountDisk(t, (312+16)*mib+must(os.Stat(sandboxExecutable(t)))(t).Size()+info.Size()+mib)
 	s := startServerIn(t, data, nil, "--node="+node)
 	s.register(t).run(t, "print(42)").prints(t, "42\n")
 	s.stop(t)

@@ -83,8 +83,8 @@ func checkUsage(t *testing.T, s *server, a *account) {
 		t.Error("the sandbox was removed")
 	}
 	const (
-		ending     = "\nimport time; print(42, flush=True); time.sleep(0.3)"
-		endingNode = "console.log(42); setTimeout(() => {}, 300)"
+		ending     = "\nimport time; print(42, flush=True); time.sleep(2)"
+		endingNode = "console.log(42); setTimeout(() => {}, 2000)"
 	)
 	programs := map[string]object{
 		"a program that computes": withMemory("n = 0\nfor i in range(5_000_000): n += i * i" + ending),
