@@ -290,7 +290,8 @@ func (a *attachment) receive(ctx context.Context, input io.WriteCloser, written 
 // write writes the client's input to the process. The operation begins with the first
 // input, so that a process without input can be attached.
 func (a *attachment) write(ctx context.Context, input *io.PipeReader) error {
-	first := make([]byte, maxMessageBytes)
+	// The pipe keeps the rest of a longer message.
+	first := make([]byte, 4<<10)
 	n, err := input.Read(first)
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -105,6 +105,11 @@ func (t *tunnel) accept(mux *yamux.Session) {
 		if err != nil {
 			return
 		}
+		if mux.NumStreams() > protocol.MaxOpenStreams {
+			// The agent never has so many streams, so the guest is hostile.
+			_ = mux.Close()
+			return
+		}
 		network := t.current.Load()
 		if network == nil {
 			_ = stream.Close()

@@ -88,7 +88,7 @@ func (s *streams) take(sandbox *Sandbox) (*yamux.Session, error) {
 	switch {
 	case s.closed, !s.served:
 		return nil, streamsGone(nil)
-	case s.open >= protocol.MaxStreams:
+	case s.open >= protocol.MaxStreams, s.mux != nil && s.mux.NumStreams() >= protocol.MaxOpenStreams:
 		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "The session already has %d open streams to its sandbox. Close some of them, or try again later.", protocol.MaxStreams)
 	case s.mux == nil:
 		var err error
@@ -107,14 +107,15 @@ func (s *streams) begin(sandbox *Sandbox) (*yamux.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
 	if s.rules.None() || sandbox.launcher.config.Network == nil {
+		s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
 		return mux, nil // If the guest opens streams, nobody accepts them.
 	}
 	network, err := sandbox.launcher.config.Network(s.rules)
 	if err != nil {
 		return nil, errors.Join(err, mux.Close())
 	}
+	s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
 	s.serving.Go(func() {
 		s.accept(mux, network)
 		network.Close()
@@ -127,6 +128,11 @@ func (s *streams) accept(mux *yamux.Session, network Network) {
 	for {
 		x, err := mux.AcceptStream()
 		if err != nil {
+			return
+		}
+		if mux.NumStreams() > protocol.MaxOpenStreams {
+			// The agent never has so many streams, so the guest is hostile.
+			_ = mux.Close()
 			return
 		}
 		s.serving.Go(func() {

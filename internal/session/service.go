@@ -87,6 +87,8 @@ type Service struct {
 	// number of sessions of all users.
 	places map[pyth.UserID]int
 	total  int
+	// The field "streams" contains the number of open streams of each user.
+	streams map[pyth.UserID]int
 }
 
 var (
@@ -112,6 +114,7 @@ func New(config Config) *Service {
 		config:   config,
 		sessions: map[pyth.SessionID]*session{},
 		places:   map[pyth.UserID]int{},
+		streams:  map[pyth.UserID]int{},
 	}
 	s.SetLimits(config.MaxPerUser, config.DefaultIdle)
 	return s

@@ -14,7 +14,11 @@ import (
 func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionID) (io.ReadWriteCloser, error) {
 	s.mu.Lock()
 	x, err := s.findLocked(user, id)
+	if err == nil && s.streams[user] >= maxStreams {
+		err = pyth.Errorf(pyth.CodeTooManyExecutions, "You already have %d open streams to your sessions. Close some of them, or try again later.", maxStreams)
+	}
 	if err == nil {
+		s.streams[user]++
 		s.touchLocked(x)
 	}
 	s.mu.Unlock()
@@ -23,9 +27,22 @@ func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionI
 	}
 	inner, err := s.openStream(ctx, x)
 	if err != nil {
+		s.leaveStream(user)
 		return nil, err
 	}
 	return &stream{ReadWriteCloser: inner, service: s, session: x}, nil
+}
+
+// maxStreams is the maximum number of open streams to all sessions of one user. A stream
+// needs memory of the server, and a call to a worker.
+const maxStreams = 256
+
+func (s *Service) leaveStream(user pyth.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams[user]--; s.streams[user] == 0 {
+		delete(s.streams, user)
+	}
 }
 
 // openStream opens a stream. If the sandbox has ended, the session ends. A sandbox can
@@ -77,7 +94,9 @@ func (s *stream) check() {
 
 // Close closes the stream, and ends blocked calls of Read and Write.
 func (s *stream) Close() error {
-	s.closed.Store(true)
+	if !s.closed.Swap(true) {
+		s.service.leaveStream(s.session.spec.Tenant)
+	}
 	return s.ReadWriteCloser.Close()
 }
 

@@ -90,6 +90,36 @@ func TestStreamCountsAsUse(t *testing.T) {
 		s.expectThere(x, 0, false)
 	})
 
+	runScene(t, "a user has a limited number of streams", nil, func(s *scene) {
+		x := s.open()
+		var open []io.Closer
+		for {
+			stream, err := s.Stream(s.Context(), "ada", x.ID)
+			if err != nil {
+				if pyth.ErrorCode(err) != pyth.CodeTooManyExecutions || len(open) != 256 {
+					s.Errorf("got %v after %d streams", err, len(open))
+				}
+				break
+			}
+			open = append(open, stream)
+		}
+		for range 2 { // Close a stream twice.
+			_ = open[0].Close()
+		}
+		for range 2 {
+			stream, err := s.Stream(s.Context(), "ada", x.ID)
+			if err == nil {
+				open = append(open, stream)
+			}
+		}
+		if len(open) != 257 {
+			s.Errorf("one closed stream permitted %d others", len(open)-256)
+		}
+		for _, stream := range open {
+			_ = stream.Close()
+		}
+	})
+
 	runScene(t, "only the owner can open a stream", nil, func(s *scene) {
 		x := s.open()
 		if _, err := s.Stream(s.Context(), "bob", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"archive/tar"
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +27,9 @@ type documentedOperation struct {
 	example          any
 	// json is true if all answers of the operation are JSON.
 	json bool
+	// The field "endless" is true if the answer is a stream of events or a WebSocket. It
+	// ends with the client, or with a process.
+	endless bool
 }
 
 // The method "deletes" returns 1 if the operation deletes an object, and otherwise 0.
@@ -56,7 +61,7 @@ func TestOperationsRefuseObjectsOfOtherUsers(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
 	provider, flags := startProvider(t)
-	s := startServer(t, modelFlags(t, startModel(t), append(flags, x.Flag(), "--egress-allow-range=127.0.0.1/32")...)...)
+	s := startServer(t, modelFlags(t, startModel(t), append(flags, x.Flag(), "--egress-allow-range=127.0.0.1/32", "--preview-domain=localhost")...)...)
 	s.http.CheckRedirect = keepRedirect
 	a := &authorizationTest{server: s, provider: provider, owner: s.register(t), other: s.register(t), receiver: startReceiver(t)}
 	a.admin = s.createAdmin(t)
@@ -118,6 +123,7 @@ func (a *authorizationTest) readDocument(t *testing.T) {
 				if strings.HasPrefix(status, "2") && len(content) > 0 && content["application/json"] == nil {
 					d.json = false
 				}
+				d.endless = d.endless || status == "101" || strings.HasPrefix(status, "2") && len(content) == 1 && content["text/event-stream"] != nil
 			}
 			parameters, _ := op["parameters"].([]any)
 			for _, v := range parameters {
@@ -271,6 +277,16 @@ func (a *authorizationTest) producers() map[string]func(t *testing.T, as *accoun
 			s.callWithHeader(t, http.Header{"X-Api-Key": {as.APIKey}, "Content-Type": {"application/octet-stream"}}, "PUT", before+"a/file.txt", "content").want(t, 201, nil)
 			return "a/file.txt"
 		},
+		"/api/v1/sessions/{id}/directories/{path}": func(t *testing.T, as *account, before string) string {
+			s.call(t, as, "POST", before+"a-directory", nil).want(t, 201, nil)
+			return "a-directory"
+		},
+		"/api/v1/sessions/{id}/ports/{port}": func(*testing.T, *account, string) string { return "8000" },
+		"/api/v1/sessions/{id}/processes/{pid}": func(t *testing.T, as *account, before string) string {
+			var p process
+			s.call(t, as, "POST", strings.TrimSuffix(before, "/"), object{"command": "sleep 1000000"}).want(t, 201, &p)
+			return strconv.Itoa(p.PID)
+		},
 		"/api/v1/me/identities/{id}": func(t *testing.T, as *account, _ string) string {
 			a.provider.SetPerson(object{"sub": as.email, "email": as.email, "email_verified": true})
 			var linked struct{ ID string }
@@ -309,6 +325,15 @@ func (a *authorizationTest) send(t *testing.T, as *account, op documentedOperati
 		if op.mediaType != "application/json" {
 			body = "content"
 		}
+		if strings.HasSuffix(op.path, "/archive") {
+			body = tarArchive(t, tar.Header{Typeflag: tar.TypeReg, Name: "of-the-archive.txt"})
+		}
+	}
+	if strings.HasSuffix(op.path, "/attach") {
+		header.Set("Connection", "Upgrade")
+		header.Set("Upgrade", "websocket")
+		header.Set("Sec-WebSocket-Version", "13")
+		header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
 	}
 	if len(more) > 0 {
 		fields := maps.Clone(body.(object))
@@ -496,7 +521,8 @@ func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string
 	filters := map[string]string{"sessionId": last(paths["/api/v1/sessions/{id}"]), "key": last(paths["/api/v1/keys/{id}"])}
 	// These query parameters do not name objects. A cursor contains the ID of an
 	// object, but the ID is only a position in the list.
-	others := []string{"action", "by", "cursor", "label", "language", "limit", "outcome", "q", "since", "state", "status", "until", "wait"}
+	others := []string{"action", "after", "by", "close", "cursor", "depth", "format", "label", "language", "limit", "outcome", "path", "q",
+		"recursive", "since", "snapshot", "split", "state", "status", "until", "wait"}
 	for _, op := range a.operations {
 		for _, name := range op.query {
 			value, ok := filters[name]
@@ -515,15 +541,22 @@ func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string
 	}
 }
 
+// filesOfTest are the fields of the operations that move files.
+var filesOfTest = map[string]object{
+	"/api/v1/sessions/{id}/files:copy": {"from": "a/file.txt", "to": "copy.txt"},
+	"/api/v1/sessions/{id}/files:move": {"from": "copy.txt", "to": "moved.txt"},
+}
+
 // requireReal calls all operations as a user who may call them. If the status is not
-// 404, the objects of the test really exist.
+// 404, the objects of the test really exist. It does not call operations that answer with
+// an endless stream.
 func (a *authorizationTest) requireReal(t *testing.T, paths map[string]string) {
 	t.Helper()
 	for _, op := range a.operations {
 		path := paths[op.path]
 		// Skip operations without a path in the map. For example, the operation that
 		// deletes the owner's account would end the test.
-		if path == "" {
+		if path == "" || op.endless {
 			continue
 		}
 		as := a.owner
@@ -533,7 +566,7 @@ func (a *authorizationTest) requireReal(t *testing.T, paths map[string]string) {
 				continue // The test still needs the owner's account.
 			}
 		}
-		if got := a.send(t, as, op, path, nil); got.status >= 300 && got.status != 409 {
+		if got := a.send(t, as, op, path, filesOfTest[op.path]); got.status >= 300 && got.status != 409 {
 			t.Errorf("%s %s: the object does not exist: %d %s", op.method, op.path, got.status, got.body)
 		}
 	}

@@ -3,13 +3,18 @@ package worker
 import (
 	"context"
 	"io"
+	"time"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
 // streamBuffer is the maximum size in bytes of the messages that carry a stream to the
 // server.
 const streamBuffer = 32 << 10
+
+// streamRetry is the time after which a client can try again to open a stream.
+const streamRetry = 5 * time.Second
 
 // stream relays a stream between the server and the agent in the sandbox of a session.
 // It ends when the agent closes the stream, or when the server ends the call. The worker
@@ -26,6 +31,10 @@ func (c *call) stream(m *wire.Message) error {
 	w.mu.Unlock()
 	if !known {
 		return gone()
+	}
+	defer w.streams.Add(-1)
+	if w.streams.Add(1) > maxStreams {
+		return &pyth.Error{Code: pyth.CodeOverloaded, Message: "The worker has too many open streams. Try again in a few seconds.", RetryAfter: streamRetry}
 	}
 	s, err := w.config.Host.SessionStream(c.ctx, f.Session)
 	if err != nil {

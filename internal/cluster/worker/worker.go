@@ -31,6 +31,10 @@ const orphanTimeout = time.Minute
 // for runs and sessions. They are used for operations on files and for streams.
 const spareCalls = 512
 
+// maxStreams is the maximum number of streams that the worker relays at the same time. A
+// stream can be open for a day, so the rest of spareCalls remains for operations on files.
+const maxStreams = spareCalls - 128
+
 // maxReceiving is the maximum number of jobs that the worker receives at the same time.
 // minJobBytes is the minimum value of Config.JobBytes.
 const (
@@ -73,6 +77,8 @@ type Worker struct {
 	// maxCalls is the maximum number of calls at the same time. It depends on the
 	// limits that Config.Status returns.
 	maxCalls atomic.Int64
+	// The field "streams" is the number of streams that the worker relays.
+	streams atomic.Int64
 
 	mu       sync.Mutex
 	draining bool

@@ -88,13 +88,20 @@ type relay struct {
 	open   map[io.Closer]bool
 }
 
+// accept relays connections of the program. Further connections wait in the queue of the
+// listener.
 func (r *relay) accept(listener net.Listener) {
+	slots := make(chan struct{}, protocol.MaxRelayed)
 	for {
+		slots <- struct{}{}
 		conn, err := listener.Accept()
 		if err != nil {
 			return
 		}
-		r.all.Go(func() { r.relayConn(conn) })
+		r.all.Go(func() {
+			defer func() { <-slots }()
+			r.relayConn(conn)
+		})
 	}
 }
 

@@ -10,6 +10,15 @@ import (
 // MaxStreams is the maximum number of streams that a session can have at the same time.
 const MaxStreams = 64
 
+// MaxRelayed is the maximum number of connections that the agent relays to the proxy of
+// the host at the same time. MaxOpenStreams is the maximum number of streams of one
+// socket, including streams that only one side has closed. Such a stream still holds
+// data in the memory of the host, up to the size of its window.
+const (
+	MaxRelayed     = 128
+	MaxOpenStreams = 256
+)
+
 // MaxStreamPayload is the maximum size of a frame's payload in a stream, in bytes. A
 // request is the largest payload.
 const MaxStreamPayload = 1 << 20
