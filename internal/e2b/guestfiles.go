@@ -2,6 +2,7 @@ package e2b
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed" // For files.py.
 	"encoding/json"
@@ -32,6 +33,9 @@ const (
 	maxFilesOutput = 16 << 20
 	// filesFailed is the exit code if the operation failed for a known reason.
 	filesFailed = 3
+	// maxListEntries is the maximum number of entries in one list. It is equal to
+	// MAX_ENTRIES in files.py.
+	maxListEntries = 10_000
 	// anyDepth is the depth of a whole directory tree.
 	anyDepth = 1000
 )
@@ -99,16 +103,45 @@ func (f *guestFiles) list(ctx context.Context, name string, depth int) ([]*files
 	if err != nil {
 		return nil, err
 	}
-	var entries []*guestEntry
-	if err := json.Unmarshal(data, &entries); err != nil {
+	entries, err := decodeList(data)
+	if err != nil {
 		return nil, errManipulated(err)
 	}
-	out := make([]*filesystem.EntryInfo, len(entries))
-	for i, e := range entries {
-		out[i] = e.info()
-	}
-	return out, nil
+	return entries, nil
 }
+
+// decodeList decodes the result of the operation "list". It decodes one entry at a time,
+// because many small entries need much more memory than their JSON text.
+func decodeList(data []byte) ([]*filesystem.EntryInfo, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return nil, cmp.Or(err, errors.New("the list is not an array"))
+	}
+	var entries []*filesystem.EntryInfo
+	for d.More() {
+		if len(entries) == maxListEntries {
+			return nil, fmt.Errorf("the list has more than %d entries", maxListEntries)
+		}
+		var e guestEntry
+		if err := d.Decode(&e); err != nil {
+			return nil, err
+		}
+		if e.Path == "" {
+			return nil, errNoPath
+		}
+		entries = append(entries, e.info())
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, cmp.Or(err, errors.New("the list has text after its end"))
+	}
+	return entries, nil
+}
+
+// errNoPath is the error for an entry that is null or lacks its path.
+var errNoPath = errors.New("an entry has no path")
 
 func (f *guestFiles) remove(ctx context.Context, name string) error {
 	_, err := f.run(ctx, nil, "remove", name)
@@ -130,9 +163,12 @@ func (f *guestFiles) entry(ctx context.Context, operation string, names ...strin
 	if err != nil {
 		return nil, err
 	}
-	e := new(guestEntry)
-	if err := json.Unmarshal(data, e); err != nil {
+	var e guestEntry
+	if err := json.Unmarshal(data, &e); err != nil {
 		return nil, errManipulated(err)
+	}
+	if e.Path == "" {
+		return nil, errManipulated(errNoPath)
 	}
 	return e.info(), nil
 }
@@ -226,6 +262,8 @@ func (f *guestFiles) watch(ctx context.Context, name string, depth int, begun fu
 			return begun()
 		case change.Entry == nil:
 			return guestError(data, name)
+		case change.Entry.Path == "":
+			return errManipulated(errNoPath)
 		}
 		return changed(change.Type, change.Entry)
 	}}

@@ -3,6 +3,7 @@ package e2b_test
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,13 @@ func TestHostileSandboxGivesErrors(t *testing.T) {
 		"strange end":   {"{}", 99},
 		"many starts":   {strings.Repeat("{\"type\": \"start\"}\n", 3) + "{}\n", 0},
 		"a long line":   {"{\"type\": \"start\"}\n" + strings.Repeat("x", 1<<20), 0},
+		"null":          {"null", 0},
+		"null entry":    {"[null]", 0},
+		"many entries":  {"[" + strings.Repeat("{},", 5e6) + "{}]", 0},
+		"no end":        {`[{"path": "/work/a"}`, 0},
+		"text at end":   {`[{"path": "/work/a"}]]`, 0},
+		"object":        {`{"path": "/work/a"}`, 0},
+		"empty change":  {"{\"type\": \"start\"}\n{\"type\": \"create\", \"entry\": {}}\n", 0},
 		"wrong changes": {"{\"type\": \"start\"}\n{\"type\": \"x\"}\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,11 +75,12 @@ func TestHostileSandboxGivesErrors(t *testing.T) {
 			h := newHarness(t, func(c *e2b.Config) { c.Processes, c.Helpers = f, f })
 			b := h.create(adaKey)
 			c := b.filesystem(nil)
-			if _, err := c.ListDir(t.Context(), &filesystem.ListDirRequest{Path: "a"}); err == nil {
-				t.Error("a list")
+			// If the handler panics, the client gets an error that is not a wire error.
+			if _, err := c.ListDir(t.Context(), &filesystem.ListDirRequest{Path: "a"}); !connect.IsWireError(err) {
+				t.Errorf("list: %v", err)
 			}
-			if _, err := c.Stat(t.Context(), &filesystem.StatRequest{Path: "a"}); err == nil && x.output[0] != '{' {
-				t.Error("an entry")
+			if _, err := c.Stat(t.Context(), &filesystem.StatRequest{Path: "a"}); !connect.IsWireError(err) && !strings.HasPrefix(x.output, `{"path"`) {
+				t.Errorf("entry: %v", err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -91,5 +100,22 @@ func TestHostileSandboxGivesErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestListHasMaximumOfEntries(t *testing.T) {
+	t.Parallel()
+	const most = 10_000
+	program, err := os.ReadFile("files.py")
+	if err != nil || !strings.Contains(string(program), "MAX_ENTRIES = 10_000\n") {
+		t.Errorf("the maximum of files.py is not %d: %v", most, err)
+	}
+	for count, ok := range map[int]bool{0: true, most: true, most + 1: false} {
+		f := &hostileProcesses{output: "[" + strings.TrimSuffix(strings.Repeat(`{"path": "/work/a"},`, count), ",") + "]\n"}
+		h := newHarness(t, func(c *e2b.Config) { c.Processes, c.Helpers = f, f })
+		out, err := h.create(adaKey).filesystem(nil).ListDir(t.Context(), &filesystem.ListDirRequest{Path: "a"})
+		if (err == nil) != ok || ok && len(out.Entries) != count {
+			t.Errorf("%d entries: %d, %v", count, len(out.GetEntries()), err)
+		}
 	}
 }
