@@ -8,15 +8,20 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/filesystem"
 )
 
 const (
-	// maxWatchers limits the watchers of a sandbox, and maxWatcherEvents the events of a
-	// watcher that the client has not fetched.
-	maxWatchers      = 16
+	// maxWatchers limits the watchers of a sandbox.
+	maxWatchers = 16
+	// maxWatcherEvents limits the events of a watcher that the client has not fetched.
+	// maxWatcherBytes limits the size of these events together. Each event counts with
+	// eventOverhead in addition to its encoded size.
 	maxWatcherEvents = 10_000
+	maxWatcherBytes  = 2 << 20
+	eventOverhead    = 64
 )
 
 // watchers contains the watchers of a sandbox. Its zero value is usable. The mutex of
@@ -32,7 +37,9 @@ type watcher struct {
 
 	mu     sync.Mutex
 	events []*filesystem.FilesystemEvent
-	err    error
+	// bytes is the size of the events.
+	bytes int
+	err   error
 }
 
 func (w *watchers) closeLocked() {
@@ -118,7 +125,8 @@ func depthOf(recursive bool) int {
 
 // changeEvent describes a change. Its name is relative to the watched directory.
 func changeEvent(root, kind string, e *guestEntry, withEntry bool) *filesystem.FilesystemEvent {
-	event := &filesystem.FilesystemEvent{Name: strings.TrimPrefix(e.Path, root+"/")}
+	// Clone the name, so that a kept event does not keep the whole path in memory.
+	event := &filesystem.FilesystemEvent{Name: strings.Clone(strings.TrimPrefix(e.Path, root+"/"))}
 	switch kind {
 	case "create":
 		event.Type = filesystem.EventType_EVENT_TYPE_CREATE
@@ -182,10 +190,12 @@ func (s *filesystemService) CreateWatcher(ctx context.Context, in *filesystem.Cr
 func (w *watcher) add(e *filesystem.FilesystemEvent) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.events) >= maxWatcherEvents {
+	size := proto.Size(e) + eventOverhead
+	if len(w.events) >= maxWatcherEvents || w.bytes+size > maxWatcherBytes {
 		return connect.NewError(connect.CodeResourceExhausted, errors.New("the watcher has too many events that the client has not fetched"))
 	}
 	w.events = append(w.events, e)
+	w.bytes += size
 	return nil
 }
 
@@ -201,7 +211,7 @@ func (s *filesystemService) GetWatcherEvents(ctx context.Context, in *filesystem
 		return nil, s.failed(ctx, w.err)
 	}
 	out := &filesystem.GetWatcherEventsResponse{Events: w.events}
-	w.events = nil
+	w.events, w.bytes = nil, 0
 	return out, nil
 }
 
