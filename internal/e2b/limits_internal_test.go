@@ -7,7 +7,9 @@ import (
 
 	"connectrpc.com/connect"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/filesystem"
+	"github.com/pyth-on/pyth-on/internal/e2b/envd/process"
 )
 
 // TestWatcherLimitsBytes checks that large events of a hostile sandbox do not fill the
@@ -36,6 +38,34 @@ func TestWatcherLimitsBytes(t *testing.T) {
 		out, err := service.GetWatcherEvents(ctx, &filesystem.GetWatcherEventsRequest{WatcherId: "w"})
 		if n := len(out.GetEvents()); err != nil || n < c.least || n > c.limit {
 			t.Errorf("%s: %d events, error %v", name, n, err)
+		}
+	}
+}
+
+func TestSandboxRemembersFewSmallProcesses(t *testing.T) {
+	t.Parallel()
+	x := &sandbox{}
+	small := &process.ProcessConfig{Cmd: "true"}
+	unknown := &process.ProcessConfig{Cmd: "true"}
+	unknown.ProtoReflect().SetUnknown(append([]byte{0x9a, 0x06, 0x80, 0x40}, make([]byte, 8<<10)...))
+	for name, large := range map[string]*process.ProcessConfig{
+		"argument":      {Cmd: "true", Args: []string{strings.Repeat("a", 9<<10)}},
+		"variable":      {Cmd: "true", Envs: map[string]string{"A": strings.Repeat("a", 9<<10)}},
+		"unknown field": unknown,
+	} {
+		x.remember(1, &started{config: small})
+		if got := x.remembered(1); got == nil || got.config != small {
+			t.Errorf("%s: the small configuration is missing: %v", name, got)
+		}
+		x.remember(1, &started{config: large})
+		if got := x.remembered(1); got != nil {
+			t.Errorf("%s: a configuration of the process is kept", name)
+		}
+	}
+	for id := range pyth.ProcessID(5000) {
+		x.remember(id, &started{config: small})
+		if len(x.processes) > 256 {
+			t.Fatalf("the sandbox remembers %d processes", len(x.processes))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/process"
@@ -27,13 +28,24 @@ type started struct {
 	tag    *string
 }
 
-// maxStarted limits what a sandbox keeps about processes that clients have left.
-const maxStarted = 1000
+const (
+	// maxStarted limits the processes of clients that a sandbox remembers.
+	maxStarted = 256
+	// maxConfigBytes is the maximum encoded size of a configuration that a sandbox keeps.
+	// A request can be much larger.
+	maxConfigBytes = 8 << 10
+)
 
-// remember stores what the client told about a process.
+// remember stores what the client told about a process. It does not store a large
+// configuration. Lists then contain the command as the service for processes knows it.
 func (x *sandbox) remember(id pyth.ProcessID, s *started) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if proto.Size(s.config) > maxConfigBytes {
+		// An earlier process can have had the same ID.
+		delete(x.processes, id)
+		return
+	}
 	if x.processes == nil {
 		x.processes = map[pyth.ProcessID]*started{}
 	}

@@ -182,6 +182,34 @@ func TestProcessInputAndSignals(t *testing.T) {
 	}
 }
 
+// TestProcessListShowsCommandOfLargeRequest checks that the list also contains a process
+// with a configuration that the sandbox does not keep.
+func TestProcessListShowsCommandOfLargeRequest(t *testing.T) {
+	t.Parallel()
+	h, _ := newProcessHarness(t)
+	c := h.create(adaKey).process()
+	request := bash("exec sleep 100")
+	request.Process.Envs = map[string]string{"A": strings.Repeat("a", 16<<10)}
+	s, err := c.Start(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := started(t, s)
+	list, err := c.List(t.Context(), &process.ListRequest{})
+	if err != nil || len(list.Processes) != 1 {
+		t.Fatalf("list %v, %v", list, err)
+	}
+	if p := list.Processes[0]; p.Pid != pid.GetPid() || p.Config.GetCmd() != "/bin/bash -c exec sleep 100" || len(p.Config.GetEnvs()) != 0 {
+		t.Errorf("process %v", p)
+	}
+	if _, err := c.SendSignal(t.Context(), &process.SendSignalRequest{Process: pid, Signal: process.Signal_SIGNAL_SIGKILL}); err != nil {
+		t.Fatal(err)
+	}
+	if _, end := outputs(t, s.Receive, func() *process.ProcessEvent { return s.Msg().GetEvent() }); end.GetStatus() != "signal: killed" {
+		t.Errorf("end %v", end)
+	}
+}
+
 func TestProcessTerminal(t *testing.T) {
 	t.Parallel()
 	h, f := newProcessHarness(t)
