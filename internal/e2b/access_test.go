@@ -102,9 +102,16 @@ func TestScopesLimitProtocols(t *testing.T) {
 
 // sign returns the path of a request for the file a.txt with a signature.
 func (b *box) sign(operation, expiration string) string {
-	const path = "a.txt"
-	text := fmt.Sprintf("%s:%s:%s:%s", path, operation, "", b.EnvdAccessToken)
+	return b.signFor("a.txt", "", operation, expiration)
+}
+
+// signFor returns the path of a request with a signature.
+func (b *box) signFor(path, user, operation, expiration string) string {
+	text := fmt.Sprintf("%s:%s:%s:%s", path, operation, user, b.EnvdAccessToken)
 	query := url.Values{"path": {path}}
+	if user != "" {
+		query.Set("username", user)
+	}
 	if expiration != "" {
 		text += ":" + expiration
 		query.Set("signature_expiration", expiration)
@@ -112,6 +119,36 @@ func (b *box) sign(operation, expiration string) string {
 	sum := sha256.Sum256([]byte(text))
 	query.Set("signature", "v1_"+base64.RawStdEncoding.EncodeToString(sum[:]))
 	return "/files?" + query.Encode()
+}
+
+// TestImplausibleSignatureIsRefused checks that the server refuses a request with long
+// texts before it hashes them. The signatures of these requests are right, but the answer
+// is the same as for a wrong signature.
+func TestImplausibleSignatureIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.create(adaKey)
+	b.write("a.txt", "content")
+	later := fmt.Sprint(time.Now().Add(time.Hour).Unix())
+	longest := strings.Repeat("0", 20-len(later)) + later
+	h.send("GET", b.signFor("a.txt", "user", "read", longest), "").want(t, 200, "content")
+	h.send("GET", b.signFor(strings.Repeat("./", 2045)+"/a.txt", "", "read", ""), "").want(t, 200, "content")
+	h.send("GET", b.signFor("a.txt", strings.Repeat("a", 32), "read", ""), "").want(t, 401, "error looking up user")
+	wrong := h.send("GET", "/files?path=a.txt&signature=v1_"+strings.Repeat("A", 43), "").want(t, 401, "invalid signature").body
+	for name, path := range map[string]string{
+		"path":             b.signFor(strings.Repeat("./", 2046)+"a.txt", "", "read", ""),
+		"user":             b.signFor("a.txt", strings.Repeat("a", 33), "read", ""),
+		"expiration":       b.signFor("a.txt", "", "read", "0"+longest),
+		"short signature":  "/files?path=a.txt&signature=v1_",
+		"long signature":   "/files?path=a.txt&signature=v1_" + strings.Repeat("A", 5000),
+		"signature prefix": "/files?path=a.txt&signature=v2_" + strings.Repeat("A", 43),
+	} {
+		for _, headers := range [][]string{nil, {"E2b-Sandbox-Id", b.SandboxID, "E2b-Sandbox-Port", "49983"}} {
+			if got := h.send("GET", path, "", headers...); got.status != 401 || got.body != wrong {
+				t.Errorf("%s: %d %s", name, got.status, got.body)
+			}
+		}
+	}
 }
 
 func TestSignatureGivesAccessToOneFile(t *testing.T) {

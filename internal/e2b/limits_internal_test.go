@@ -69,3 +69,25 @@ func TestSandboxRemembersFewSmallProcesses(t *testing.T) {
 		}
 	}
 }
+
+func TestSignedRequestIsPlausible(t *testing.T) {
+	t.Parallel()
+	signature := "v1_" + strings.Repeat("A", 43)
+	for name, c := range map[string]struct {
+		request signed
+		want    bool
+	}{
+		"usual":            {signed{path: "a", user: "user", signature: signature, expiration: "1700000000"}, true},
+		"longest":          {signed{path: strings.Repeat("a", maxPath), user: strings.Repeat("a", maxUser), signature: signature, expiration: strings.Repeat("1", 20)}, true},
+		"long path":        {signed{path: strings.Repeat("a", maxPath+1), signature: signature}, false},
+		"long user":        {signed{user: strings.Repeat("a", maxUser+1), signature: signature}, false},
+		"long expiration":  {signed{signature: signature, expiration: strings.Repeat("1", 21)}, false},
+		"no prefix":        {signed{signature: strings.Repeat("A", 46)}, false},
+		"short signature":  {signed{signature: "v1_"}, false},
+		"longer signature": {signed{signature: signature + "A"}, false},
+	} {
+		if got := c.request.plausible(); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -15,6 +15,8 @@ const (
 	workDir = "/work"
 	// userName is the only user of a sandbox.
 	userName = "user"
+	// maxUser is the maximum length of a Linux user name in bytes.
+	maxUser = 32
 	// maxPath is the maximum length of a path in bytes.
 	maxPath = 4096
 )

@@ -48,6 +48,21 @@ type signed struct {
 	signature, expiration string
 }
 
+const (
+	// signaturePrefix is the version of all signatures.
+	signaturePrefix = "v1_"
+	// maxExpiration is the maximum length of a 64-bit number with a sign.
+	maxExpiration = 20
+)
+
+// plausible reports whether a grant can have made the signature. It depends only on the
+// request. It limits the text that matches hashes for each grant.
+func (q *signed) plausible() bool {
+	return len(q.signature) == len(signaturePrefix)+base64.RawStdEncoding.EncodedLen(sha256.Size) &&
+		strings.HasPrefix(q.signature, signaturePrefix) &&
+		len(q.path) <= maxPath && len(q.user) <= maxUser && len(q.expiration) <= maxExpiration
+}
+
 // expired reports whether the signature has expired. A signature without expiration
 // is valid as long as the sandbox.
 func (q *signed) expired(now time.Time) bool {
@@ -65,5 +80,5 @@ func (q *signed) matches(g *grant) bool {
 		parts = append(parts, q.expiration)
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, ":")))
-	return equal(q.signature, "v1_"+base64.RawStdEncoding.EncodeToString(sum[:]))
+	return equal(q.signature, signaturePrefix+base64.RawStdEncoding.EncodeToString(sum[:]))
 }
