@@ -25,12 +25,14 @@ func newRegistry(sessions Closer, clock func() time.Time) *registry {
 	return &registry{sessions: sessions, clock: clock, all: map[pyth.SessionID]*sandbox{}}
 }
 
-// add adds a sandbox that ends after the time-out.
+// add adds a sandbox that ends after the time-out. It sets the end before any request can
+// find the sandbox, because remove stops the timer. It holds the lock meanwhile, so that
+// a short time-out cannot expire before the sandbox is in the registry.
 func (r *registry) add(x *sandbox, timeout time.Duration) {
 	r.mu.Lock()
-	r.all[x.id] = x
-	r.mu.Unlock()
+	defer r.mu.Unlock()
 	r.setEnd(x, x.created.Add(timeout))
+	r.all[x.id] = x
 }
 
 // get returns a sandbox of any user, or nil.
