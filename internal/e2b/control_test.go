@@ -85,7 +85,7 @@ func TestControlPlaneNeedsKey(t *testing.T) {
 	for _, path := range []string{"/sandboxes/" + b.SandboxID, "/v2/sandboxes", "/templates", "/volumes"} {
 		h.send("GET", path, "").want(t, 401, `"code":401`)
 		h.send("GET", path, "", "X-API-KEY", "e2b_0").want(t, 401, "wrong key")
-		h.send("GET", path, "", "X-API-KEY", adaKey, "X-API-KEY", adaKey).want(t, 401, "several")
+		h.send("GET", path, "", "X-API-KEY", adaKey, "X-API-KEY", adaKey).want(t, 401, "more than one")
 	}
 	h.gate.denied[pyth.ScopeSessions] = true
 	h.send("GET", "/v2/sandboxes", "", "X-API-KEY", adaKey).want(t, 403, `"code":403`)
