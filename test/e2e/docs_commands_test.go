@@ -215,8 +215,21 @@ func commandPages(t *testing.T) map[string]commandPage {
 			env:   func(t *testing.T) []string { return []string{"HOOK=" + startReceiver(t).URL} },
 			want:  []string{`"secret":"whsec_`, `"event":"execution.ended"`, `"state":"delivered"`, `"responseStatus":200`},
 		},
-		"docs/settings.md":       {notRun: []string{"the page has no server", "the page has no server"}, want: []string{"\n#max-running = 0\n", "SETTING ", "flag --max-running", `"origin":"environment","source":"PYTH_ON_NODE"`}},
-		"docs/usage.md":          {want: []string{`"executions":1,`, `"by":"key"`, `"name":"sessions"`}},
+		"docs/settings.md": {notRun: []string{"the page has no server", "the page has no server"}, want: []string{"\n#max-running = 0\n", "SETTING ", "flag --max-running", `"origin":"environment","source":"PYTH_ON_NODE"`}},
+		"docs/usage.md":    {want: []string{`"executions":1,`, `"by":"key"`, `"name":"sessions"`}},
+		"docs/processes.md": {
+			want:   []string{`"exitCode":0`, `"stdout":"total `, "first\\n", `"signal":"SIGTERM"`},
+			notRun: []string{"needs a terminal"},
+		},
+		"docs/session-files.md": {
+			want:   []string{`"path":"data/large.bin"`},
+			notRun: []string{"ends with the session"},
+		},
+		"docs/ports.md": {
+			flags:  func(*testing.T) []string { return []string{"--preview-domain=localhost"} },
+			want:   []string{"hello\n", `"url":"http`},
+			notRun: []string{"starts a server"},
+		},
 		"docs/sessions.md":       {want: []string{`"stdout":"2432902008176640000\n"`, `"path":"data/measured.csv","sizeBytes":8`}},
 		"docs/zero-knowledge.md": {want: []string{`"stdout":"42\n"`}},
 		"docs/quickstart.md": {registers: true, want: []string{
