@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -118,9 +119,21 @@ func isOwnCookie(name string) bool {
 
 const hostCookiePrefix = "__Host-"
 
+// controlsProxy reports whether a header is a command to a reverse proxy in front of this
+// server, for example to send a file or the response of an internal address. The name must
+// be canonical.
+func controlsProxy(name string) bool {
+	for _, prefix := range []string{"X-Accel-", "X-Sendfile", "X-Lighttpd-", "X-Litespeed-", "X-Reproxy-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // clean removes headers from a response that would have an effect beyond the response: on
-// the whole origin, on other hosts of the domain, or on later requests. The header "ours"
-// contains the headers that this server has set.
+// the whole origin, on other hosts of the domain, on a reverse proxy, or on later
+// requests. The header "ours" contains the headers that this server has set.
 func (t *portTarget) clean(answer *http.Response, ours http.Header) {
 	header := answer.Header
 	for _, name := range []string{
@@ -129,6 +142,7 @@ func (t *portTarget) clean(answer *http.Response, ours http.Header) {
 	} {
 		header.Del(name)
 	}
+	maps.DeleteFunc(header, func(name string, _ []string) bool { return controlsProxy(name) })
 	t.cleanLocation(header)
 	if t.preview {
 		cleanSetCookie(header)
