@@ -53,10 +53,24 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t *portTarget,
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(p *httputil.ProxyRequest) { h.rewrite(p, t) },
 		ModifyResponse: func(answer *http.Response) error { t.clean(answer, w.Header()); return nil },
-		Transport:      transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		Transport:      finalOnly{transport, ctx}, FlushInterval: -1, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { refuse(portError(err, t)) },
 	}
 	proxy.ServeHTTP(&pacedWriter{w, http.NewResponseController(w), h.cfg.ResponseTimeout}, r)
+}
+
+// finalOnly is a RoundTripper that discards informational responses (1xx). ReverseProxy
+// would forward their headers without ModifyResponse, and would then remove the headers
+// that this server has set for the final response. The field ctx is the context of the
+// incoming request, which does not contain the client trace of ReverseProxy.
+type finalOnly struct {
+	transport *http.Transport
+	ctx       context.Context
+}
+
+// RoundTrip sends the request. It returns an error when the field ctx ends.
+func (f finalOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	return f.transport.RoundTrip(r.WithContext(f.ctx))
 }
 
 // portError returns the error for a request that the server in the session did not answer.

@@ -3,10 +3,13 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +121,83 @@ func TestForwardRemovesCommandsToProxies(t *testing.T) {
 			if res.Header.Get(name) != "" {
 				t.Errorf("%s: the response has the header %s", host, name)
 			}
+		}
+	}
+}
+
+func TestForwardDiscardsInformationalResponses(t *testing.T) {
+	f := newForwarder(t, serveRaw(t, "HTTP/1.1 103 Early Hints\r\nSet-Cookie: pyth-on=x\r\nX-Accel-Redirect: /internal/x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+	for host, r := range f.requests(t.Context()) {
+		received := ""
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			received += fmt.Sprint(code, header)
+			return nil
+		}}))
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != 200 || string(body) != "ok" {
+			t.Errorf("%s: status %d, body %q, %v", host, res.StatusCode, body, err)
+		}
+		if received != "" {
+			t.Errorf("%s: received %s", host, received)
+		}
+		if res.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s: no request ID in %v", host, res.Header)
+		}
+		if host == "API" && (res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Cache-Control") != "no-store") {
+			t.Errorf("headers %v", res.Header)
+		}
+	}
+	f.awaitLog(`"route":"preview"`)
+	f.awaitLog(`/ports/{port}/{path}"`)
+	if strings.Contains(f.log.String(), `"status":103`) {
+		t.Errorf("the log: %s", f.log)
+	}
+}
+
+// awaitLog waits until the log contains the text. The server writes the access log after
+// the response.
+func (f *forwarder) awaitLog(text string) {
+	f.Helper()
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(f.log.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			f.Fatalf("the log does not contain %s: %s", text, f.log)
+		}
+	}
+}
+
+func TestForwardCancelsRequest(t *testing.T) {
+	began, ended := make(chan struct{}, 2), make(chan struct{}, 2)
+	back := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
+		<-r.Context().Done()
+		ended <- struct{}{}
+	}))
+	defer back.Close()
+	f := newForwarder(t, back.Listener.Addr().String())
+	for _, host := range []string{"API", "preview"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error)
+		go func() {
+			res, err := http.DefaultClient.Do(f.requests(ctx)[host])
+			if err == nil {
+				_ = res.Body.Close()
+			}
+			failed <- err
+		}()
+		<-began
+		cancel()
+		if err := <-failed; err == nil {
+			t.Errorf("%s: got a response", host)
+		}
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: the request to the server in the session continues", host)
 		}
 	}
 }
