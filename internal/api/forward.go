@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -51,9 +52,15 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t *portTarget,
 		ResponseHeaderTimeout: portAnswerTimeout, MaxResponseHeaderBytes: 64 << 10,
 	}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:        func(p *httputil.ProxyRequest) { h.rewrite(p, t) },
-		ModifyResponse: func(answer *http.Response) error { t.clean(answer, w.Header()); return nil },
-		Transport:      finalOnly{transport, ctx}, FlushInterval: -1, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		Rewrite: func(p *httputil.ProxyRequest) { h.rewrite(p, t) },
+		ModifyResponse: func(answer *http.Response) error {
+			if err := checkStatus(answer.StatusCode); err != nil {
+				return err
+			}
+			t.clean(answer, w.Header())
+			return nil
+		},
+		Transport: finalOnly{transport, ctx}, FlushInterval: -1, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { refuse(portError(err, t)) },
 	}
 	proxy.ServeHTTP(&pacedWriter{w, http.NewResponseController(w), h.cfg.ResponseTimeout}, r)
@@ -71,6 +78,16 @@ type finalOnly struct {
 // RoundTrip sends the request. It returns an error when the field ctx ends.
 func (f finalOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f.transport.RoundTrip(r.WithContext(f.ctx))
+}
+
+// checkStatus returns an error for a status that is not valid in a final response. For
+// some of these values, WriteHeader panics. Each of the others would create a new time
+// series of metrics.
+func checkStatus(status int) error {
+	if status == http.StatusSwitchingProtocols || status >= 200 && status <= 599 {
+		return nil
+	}
+	return fmt.Errorf("invalid status %d", status)
 }
 
 // portError returns the error for a request that the server in the session did not answer.

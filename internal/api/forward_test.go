@@ -170,6 +170,34 @@ func (f *forwarder) awaitLog(text string) {
 	}
 }
 
+func TestForwardRefusesInvalidStatus(t *testing.T) {
+	for _, status := range []string{"000", "099", "600", "999"} {
+		f := newForwarder(t, serveRaw(t, "HTTP/1.1 "+status+" X\r\nContent-Length: 2\r\nX-Own: 1\r\n\r\nok"))
+		for host, r := range f.requests(t.Context()) {
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Errorf("%s: status %s: %v", host, status, err)
+				continue
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || res.StatusCode != http.StatusBadGateway || res.Header.Get("X-Own") != "" || host == "API" && !strings.Contains(string(body), `"port_unavailable"`) {
+				t.Errorf("%s: status %s: got %d, %s, %v", host, status, res.StatusCode, body, err)
+			}
+		}
+	}
+	f := newForwarder(t, serveRaw(t, "HTTP/1.1 599 X\r\nContent-Length: 0\r\n\r\n"))
+	for host, r := range f.requests(t.Context()) {
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != 599 {
+			t.Errorf("%s: got %d, want 599", host, res.StatusCode)
+		}
+	}
+}
+
 func TestForwardCancelsRequest(t *testing.T) {
 	began, ended := make(chan struct{}, 2), make(chan struct{}, 2)
 	back := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
