@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -34,10 +35,11 @@ type operation struct {
 	stream  io.ReadWriteCloser
 	conn    *protocol.Conn
 	unwatch func() bool
-	// The timer "limit" closes the stream when the agent does not answer. The field
-	// "late" is closed at this time.
+	// The timer "limit" closes the stream when the agent does not answer, and sets the
+	// field "late". The timer can fire more than once, because the method "patient" can
+	// start it again.
 	limit *time.Timer
-	late  chan struct{}
+	late  atomic.Bool
 }
 
 // request opens a stream and sends a request. The caller must call close.
@@ -46,10 +48,10 @@ func (s *Service) request(ctx context.Context, user pyth.UserID, session pyth.Se
 	if err != nil {
 		return nil, err
 	}
-	o := &operation{ctx: ctx, stream: stream, conn: protocol.NewStream(stream), late: make(chan struct{})}
+	o := &operation{ctx: ctx, stream: stream, conn: protocol.NewStream(stream)}
 	o.unwatch = context.AfterFunc(ctx, func() { _ = stream.Close() })
 	o.limit = time.AfterFunc(answerTimeout, func() {
-		close(o.late)
+		o.late.Store(true)
 		_ = stream.Close()
 	})
 	frame := protocol.Frame{Kind: kind}
@@ -87,11 +89,8 @@ func (o *operation) explain(err error) error {
 		return context.Cause(o.ctx)
 	case errors.Is(err, errAgent), errors.Is(err, protocol.ErrTooLarge), errors.Is(err, protocol.ErrMalformed):
 		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session gave an invalid answer. Open a new session.", Err: err}
-	}
-	select {
-	case <-o.late:
+	case o.late.Load():
 		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session did not answer in time. Try again, or open a new session.", Err: err}
-	default:
 	}
 	if _, ok := errors.AsType[*pyth.Error](err); ok {
 		return err

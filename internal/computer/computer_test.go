@@ -187,6 +187,36 @@ func TestServiceDoesNotWaitForHostileAgent(t *testing.T) {
 	})
 }
 
+// slowStream is a stream whose agent takes very long to receive the request and to answer.
+type slowStream struct{}
+
+func (slowStream) Stream(context.Context, pyth.UserID, pyth.SessionID) (io.ReadWriteCloser, error) {
+	return slowStream{}, nil
+}
+
+func (slowStream) Write(p []byte) (int, error) {
+	time.Sleep(31 * time.Second)
+	return len(p), nil
+}
+
+func (slowStream) Read([]byte) (int, error) {
+	time.Sleep(time.Hour)
+	return 0, io.EOF
+}
+
+func (slowStream) Close() error { return nil }
+
+// TestServiceTimesOutTwice checks an operation whose timer fires while the service sends
+// the request, and again while the service waits for the answer.
+func TestServiceTimesOutTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := computer.New(slowStream{}).Process(t.Context(), "u", "s", 1, time.Minute)
+		if pyth.ErrorCode(err) != pyth.CodeUnavailable || !strings.Contains(err.Error(), "in time") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // FuzzHostileAgent checks that no answer of an agent makes a caller panic, wait forever,
 // or receive impossible values.
 func FuzzHostileAgent(f *testing.F) {
