@@ -81,13 +81,13 @@ type account struct {
 	// contains the error.
 	loaded chan struct{}
 	err    error
-	// The field "seen" is the time of the last run.
+	// The field "seen" is the time of the last run or of the last call of Check.
 	seen time.Time
 	day  time.Time
 	// The field "stored" is the usage that the store contains. The field "unstored" is
 	// the usage of ended runs whose records are not stored yet.
 	stored, unstored pyth.UsageTotals
-	// limited is true if a limit for a day applied to the last run.
+	// limited is true if a limit for a day applied at the time "seen".
 	limited bool
 	// The field "running" is the number of admitted runs that have not ended.
 	running int64
@@ -112,12 +112,28 @@ func (l *Limiter) Admit(ctx context.Context, user pyth.UserID, stores bool) erro
 			return err
 		}
 	}
+	return l.admitRuns(ctx, user, limits, 1)
+}
+
+// Check fails with CodeQuotaExceeded if the user has used up a daily quota. It is for
+// actions that are not runs, and it counts nothing.
+func (l *Limiter) Check(ctx context.Context, user pyth.UserID) error {
+	limits, err := l.limits(ctx, user)
+	if err != nil || !limits.daily() {
+		return err
+	}
+	return l.admitRuns(ctx, user, limits, 0)
+}
+
+// admitRuns adds runs to the account of the user if the user has not used up a daily
+// quota.
+func (l *Limiter) admitRuns(ctx context.Context, user pyth.UserID, limits limits, runs int64) error {
 	for {
 		a, err := l.account(ctx, user)
 		if err != nil {
 			return err
 		}
-		if admitted, err := l.admit(user, a, limits); admitted || err != nil {
+		if admitted, err := l.admit(user, a, limits, runs); admitted || err != nil {
 			return err
 		}
 	}
@@ -137,9 +153,9 @@ func (l *Limiter) checkStorage(ctx context.Context, user pyth.UserID, limit int6
 		"Delete runs, or send store: false with the next run, or ask the operator for a higher quota.", pyth.Digits(limit))
 }
 
-// admit adds a run to the account. It returns false if DropIdle has removed the
+// admit adds runs to the account. It returns false if DropIdle has removed the
 // account in the meantime.
-func (l *Limiter) admit(user pyth.UserID, a *account, limits limits) (bool, error) {
+func (l *Limiter) admit(user pyth.UserID, a *account, limits limits, runs int64) (bool, error) {
 	now := l.config.Clock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,7 +167,7 @@ func (l *Limiter) admit(user pyth.UserID, a *account, limits limits) (bool, erro
 	if err := limits.refusalLocked(a, now); err != nil {
 		return false, err
 	}
-	a.running++
+	a.running += runs
 	return true, nil
 }
 

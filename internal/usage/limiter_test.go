@@ -116,6 +116,43 @@ func TestLimiterCountsRunsThatHaveNotEnded(t *testing.T) {
 	l.reads(2)
 }
 
+func TestLimiterCheckCountsNothing(t *testing.T) {
+	l := newLimiter(t, 2, time.Second)
+	check := func(want string) {
+		t.Helper()
+		got := ""
+		if err := l.Check(t.Context(), "ada"); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	for range 3 {
+		check("")
+	}
+	l.admit("ada")
+	l.Ended("ada", l.record("ada", 2*time.Second))
+	l.refuse()
+	refusal := l.Admit(t.Context(), "ada", false).Error()
+	check(refusal)
+	l.now = noon.AddDate(0, 0, 1)
+	check("")
+	l.admit("ada")
+	l.admit("ada")
+	l.refuse()
+	check(l.Admit(t.Context(), "ada", false).Error())
+	l.reads(1)
+
+	// For users without daily quotas, Check must not read the store.
+	l = newLimiter(t, 0, 0)
+	check("")
+	l.reads(0)
+	l = newLimiter(t, 1, 0)
+	l.store.err = errors.New("no database")
+	check("no database")
+}
+
 // TestLimiterReadsUsageWhenClockIsSetBack sets the clock to the next day and then back.
 // After that, the usage of the first day must count again. The usage of the second day
 // must not count.
