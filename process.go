@@ -86,8 +86,9 @@ type ProcessOutput struct {
 // keeps the last 16 MiB of output of each process, and 32 MiB for all together.
 type ProcessService interface {
 	// StartProcess starts a process. It fails with CodeInvalid if a field is invalid or
-	// the executable does not exist, and with CodeTooManyExecutions if the session has too
-	// many running processes.
+	// the executable does not exist, with CodeTooManyExecutions if the session has too
+	// many running processes, and with CodeQuotaExceeded if the user has used up a daily
+	// quota.
 	StartProcess(ctx context.Context, user UserID, session SessionID, r *ProcessRequest) (*Process, error)
 	// RunProcess starts a process as StartProcess does. It calls started with the process,
 	// then output with each part of its output, and returns when the process has ended. If

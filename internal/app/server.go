@@ -386,7 +386,7 @@ func (s *Server) apiConfig() api.Config {
 	config.OIDCName = c.OIDC.Name
 	config.Executions = executions
 	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
-	config.Processes = s.gate.processes(audit.Processes(computer.New(s.sessions), log))
+	config.Processes = s.gate.processes(audit.Processes(quotaProcesses{computer.New(s.sessions), s.limiter}, log))
 	config.Files = sessionfiles.New(s.sessions)
 	config.Ports = audit.Ports(ports.New(ports.Config{Sessions: s.sessions, Key: c.Accounts.portKey, Clock: c.Accounts.clock}), log)
 	config.Idempotency, config.DiscardsOutput = s.idempotency, c.Records.KeepOutput <= 0

@@ -44,3 +44,32 @@ func (s *Server) usage(generations *generate.Service) *usage.Service {
 		Sources: []pyth.QuotaSource{s.limiter, generations, s.host, s.sessions, s.secrets, s.encrypted, s.webhooks, s.installed},
 	})
 }
+
+// dailyQuotas is the part of usage.Limiter that quotaProcesses needs.
+type dailyQuotas interface {
+	// Check fails with CodeQuotaExceeded if the user has used up a daily quota.
+	Check(ctx context.Context, user pyth.UserID) error
+}
+
+// quotaProcesses checks the daily quotas of the user before it starts a process. It passes
+// all other calls to the service without a check. The processor time of processes does
+// not count in the quotas. Without this check, a user could use processes in place of
+// runs after the end of a quota.
+type quotaProcesses struct {
+	pyth.ProcessService
+	quotas dailyQuotas
+}
+
+func (s quotaProcesses) StartProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, r *pyth.ProcessRequest) (*pyth.Process, error) {
+	if err := s.quotas.Check(ctx, user); err != nil {
+		return nil, err
+	}
+	return s.ProcessService.StartProcess(ctx, user, session, r)
+}
+
+func (s quotaProcesses) RunProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, r *pyth.ProcessRequest, started func(*pyth.Process) error, output func(*pyth.ProcessOutput) error) (*pyth.Process, error) {
+	if err := s.quotas.Check(ctx, user); err != nil {
+		return nil, err
+	}
+	return s.ProcessService.RunProcess(ctx, user, session, r, started, output)
+}
