@@ -211,6 +211,12 @@ func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 		if r.Headers == nil {
 			r.Headers = map[string]*huma.Param{}
 		}
+		for _, h := range r.Headers {
+			// huma describes only the schema of a header.
+			if h.Schema != nil && h.Description == "" {
+				h.Description, h.Schema.Description = h.Schema.Description, ""
+			}
+		}
 		r.Headers[requestIDHeader] = stringHeader("The ID of the request in the log of the server.")
 		switch status {
 		case "401":

@@ -319,8 +319,8 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 		published := *r
 		published.Headers = map[string]*huma.Param{}
 		for header, p := range r.Headers {
-			if strings.HasPrefix(status, "3") {
-				// The header Location of a redirect is not the path of a run.
+			if header == "Location" {
+				// This header has another meaning in each operation.
 				published.Headers[header] = p
 				continue
 			}
