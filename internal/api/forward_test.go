@@ -238,7 +238,7 @@ func TestForwardPassesOnWebSockets(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		defer conn.CloseNow()
+		defer func() { _ = conn.CloseNow() }()
 		kind, message, err := conn.Read(r.Context())
 		if err != nil {
 			t.Error(err)

@@ -521,8 +521,10 @@ func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string
 	filters := map[string]string{"sessionId": last(paths["/api/v1/sessions/{id}"]), "key": last(paths["/api/v1/keys/{id}"])}
 	// These query parameters do not name objects. A cursor contains the ID of an
 	// object, but the ID is only a position in the list.
-	others := []string{"action", "after", "by", "close", "cursor", "depth", "format", "label", "language", "limit", "outcome", "path", "q",
-		"recursive", "since", "snapshot", "split", "state", "status", "until", "wait"}
+	others := []string{
+		"action", "after", "by", "close", "cursor", "depth", "format", "label", "language", "limit", "outcome", "path", "q",
+		"recursive", "since", "snapshot", "split", "state", "status", "until", "wait",
+	}
 	for _, op := range a.operations {
 		for _, name := range op.query {
 			value, ok := filters[name]

@@ -230,8 +230,8 @@ func TestSessionNodeInterruptWorksAtAnyPoint(t *testing.T) {
 					}
 				}
 				s.server.call(t, s.account, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
-				if _, _, end := stream.readAll(t); end.Status != "canceled" || end.SessionEnded {
-					t.Fatalf("%s: %s", code, end)
+				if printed, _, end := stream.readAll(t); end.Status != "canceled" || end.SessionEnded {
+					t.Fatalf("%s: the session ended: %v: %s %v", code, end.SessionEnded, end, printed)
 				}
 				s.runCode(t, "console.log(x)").prints(t, "42\n")
 			}
