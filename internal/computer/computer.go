@@ -1,17 +1,16 @@
-// Package computer implements pyth.ProcessService. It speaks with the agents in the
-// sandboxes of sessions over streams. The agents may be hostile: the package limits the
-// size of each message and the time of each operation, and it corrects or refuses values
-// that no correct agent sends.
+// Package computer implements pyth.ProcessService. It calls the agents in the sandboxes of
+// sessions. The agents may be hostile: the package corrects or refuses values that no
+// correct agent sends.
 package computer
 
 import (
 	"context"
 	"errors"
 	"io"
-	"sync/atomic"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -26,109 +25,55 @@ var _ pyth.ProcessService = (*Service)(nil)
 // New returns a Service.
 func New(streams pyth.SessionStreams) *Service { return &Service{streams} }
 
-// errAgent reports a violation of the protocol. Only a hostile agent violates it.
-var errAgent = errors.New("computer: the agent violated the protocol")
+// operation is a call with a request about processes.
+type operation struct{ *agentcall.Call }
 
-// operation is one stream with its request.
-type operation struct {
-	ctx     context.Context
-	stream  io.ReadWriteCloser
-	conn    *protocol.Conn
-	unwatch func() bool
-	// The timer "limit" closes the stream when the agent does not answer, and sets the
-	// field "late". The timer can fire more than once, because the method "patient" can
-	// start it again.
-	limit *time.Timer
-	late  atomic.Bool
-}
-
-// request opens a stream and sends a request. The caller must call close.
+// request sends a request. The caller must call Close.
 func (s *Service) request(ctx context.Context, user pyth.UserID, session pyth.SessionID, kind protocol.Kind, m protocol.Message) (*operation, error) {
-	stream, err := s.streams.Stream(ctx, user, session)
+	c, err := agentcall.Open(ctx, s.streams, user, session, answerTimeout, kind, m)
 	if err != nil {
 		return nil, err
 	}
-	o := &operation{ctx: ctx, stream: stream, conn: protocol.NewStream(stream)}
-	o.unwatch = context.AfterFunc(ctx, func() { _ = stream.Close() })
-	o.limit = time.AfterFunc(answerTimeout, func() {
-		o.late.Store(true)
-		_ = stream.Close()
-	})
-	frame := protocol.Frame{Kind: kind}
-	if m != nil {
-		frame = protocol.NewFrame(kind, m)
-	}
-	if err := o.conn.SendAll(frame); err != nil {
-		err = o.explain(err)
-		o.close()
-		return nil, err
-	}
-	return o, nil
-}
-
-// patient lets the agent take the additional time for its answer. A negative time means
-// that the agent may take any time.
-func (o *operation) patient(more time.Duration) {
-	if more < 0 {
-		o.limit.Stop()
-	} else {
-		o.limit.Reset(answerTimeout + more)
-	}
-}
-
-func (o *operation) close() {
-	o.unwatch()
-	o.limit.Stop()
-	_ = o.stream.Close()
-}
-
-// explain converts an error of the stream into an error for the user.
-func (o *operation) explain(err error) error {
-	switch {
-	case o.ctx.Err() != nil:
-		return context.Cause(o.ctx)
-	case errors.Is(err, errAgent), errors.Is(err, protocol.ErrTooLarge), errors.Is(err, protocol.ErrMalformed):
-		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session gave an invalid answer. Open a new session.", Err: err}
-	case o.late.Load():
-		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session did not answer in time. Try again, or open a new session.", Err: err}
-	}
-	if _, ok := errors.AsType[*pyth.Error](err); ok {
-		return err
-	}
-	return &pyth.Error{Code: pyth.CodeNotFound, Message: "The session has ended. Open a new session.", Err: err}
+	return &operation{c}, nil
 }
 
 // process receives a Process.
 func (o *operation) process() (*pyth.Process, error) {
-	kind, payload, err := o.conn.Receive()
-	switch {
-	case err != nil:
-		return nil, o.explain(err)
-	case kind == protocol.KindProcess:
+	kind, payload, err := o.Receive()
+	if err != nil {
+		return nil, o.Explain(err)
+	}
+	return o.processOf(kind, payload)
+}
+
+// processOf decodes a Process. It returns an error for any other frame.
+func (o *operation) processOf(kind protocol.Kind, payload []byte) (*pyth.Process, error) {
+	switch kind {
+	case protocol.KindProcess:
 		p, err := parseProcess(payload)
 		if err != nil {
-			return nil, o.explain(err)
+			return nil, o.Explain(err)
 		}
 		return p, nil
-	case kind == protocol.KindDone:
+	case protocol.KindDone:
 		if err := failure(payload); err != nil {
-			return nil, o.explain(err)
+			return nil, o.Explain(err)
 		}
 	}
-	return nil, o.explain(errAgent)
+	return nil, o.Explain(agentcall.ErrAgent)
 }
 
 // done receives a Done.
 func (o *operation) done() error {
-	kind, payload, err := o.conn.Receive()
+	kind, payload, err := o.Receive()
 	switch {
 	case err != nil:
-		return o.explain(err)
+		return o.Explain(err)
 	case kind != protocol.KindDone:
-		return o.explain(errAgent)
+		return o.Explain(agentcall.ErrAgent)
 	}
 	if err := failure(payload); err != nil {
-		return o.explain(err)
+		return o.Explain(err)
 	}
 	return nil
 }
@@ -143,7 +88,7 @@ func (s *Service) StartProcess(ctx context.Context, user pyth.UserID, session py
 	if err != nil {
 		return nil, err
 	}
-	defer o.close()
+	defer o.Close()
 	return o.process()
 }
 
@@ -158,7 +103,7 @@ func (s *Service) RunProcess(ctx context.Context, user pyth.UserID, session pyth
 	if err != nil {
 		return nil, err
 	}
-	defer o.close()
+	defer o.Close()
 	p, err := o.process()
 	if err != nil {
 		return nil, err
@@ -175,21 +120,21 @@ func (s *Service) Processes(ctx context.Context, user pyth.UserID, session pyth.
 	if err != nil {
 		return nil, err
 	}
-	defer o.close()
+	defer o.Close()
 	var all []*pyth.Process
 	for {
-		kind, payload, err := o.conn.Receive()
+		kind, payload, err := o.Receive()
 		switch {
 		case err != nil:
-			return nil, o.explain(err)
+			return nil, o.Explain(err)
 		case kind == protocol.KindEnd:
 			return all, nil
 		case kind != protocol.KindProcess || len(all) >= protocol.MaxRemembered+protocol.MaxProcesses:
-			return nil, o.explain(errAgent)
+			return nil, o.Explain(agentcall.ErrAgent)
 		}
 		p, err := parseProcess(payload)
 		if err != nil {
-			return nil, o.explain(err)
+			return nil, o.Explain(err)
 		}
 		all = append(all, p)
 	}
@@ -201,8 +146,8 @@ func (s *Service) Process(ctx context.Context, user pyth.UserID, session pyth.Se
 	if err != nil {
 		return nil, err
 	}
-	defer o.close()
-	o.patient(wait)
+	defer o.Close()
+	o.Limit(answerTimeout + wait)
 	return o.process()
 }
 
@@ -212,35 +157,24 @@ func (s *Service) ReadProcess(ctx context.Context, user pyth.UserID, session pyt
 	if err != nil {
 		return nil, err
 	}
-	defer o.close()
+	defer o.Close()
 	return o.follow(after, output)
 }
 
 // follow receives output from a position on, and then the last state of the process.
 func (o *operation) follow(position int64, output func(*pyth.ProcessOutput) error) (*pyth.Process, error) {
-	o.patient(-1)
+	o.NoLimit()
 	for {
-		kind, payload, err := o.conn.Receive()
-		switch {
-		case err != nil:
-			return nil, o.explain(err)
-		case kind == protocol.KindProcess:
-			p, err := parseProcess(payload)
-			if err != nil {
-				return nil, o.explain(err)
-			}
-			return p, nil
-		case kind == protocol.KindDone:
-			if err := failure(payload); err != nil {
-				return nil, o.explain(err)
-			}
-			return nil, o.explain(errAgent)
-		case kind != protocol.KindOutput:
-			return nil, o.explain(errAgent)
+		kind, payload, err := o.Receive()
+		if err != nil {
+			return nil, o.Explain(err)
+		}
+		if kind != protocol.KindOutput {
+			return o.processOf(kind, payload)
 		}
 		part, err := parseOutput(payload, position)
 		if err != nil {
-			return nil, o.explain(err)
+			return nil, o.Explain(err)
 		}
 		position = part.End
 		if err := output(part); err != nil {
@@ -258,26 +192,26 @@ func (s *Service) WriteProcess(ctx context.Context, user pyth.UserID, session py
 	if err != nil {
 		return err
 	}
-	defer o.close()
+	defer o.Close()
 	// The agent itself limits the time that a process may take to read its input. The
 	// content may come from a person who types.
-	o.patient(-1)
+	o.NoLimit()
 	answer := make(chan error, 1)
 	go func() { answer <- o.done() }()
 	buffer := make([]byte, inputBytes)
 	for {
 		n, readErr := content.Read(buffer)
 		if n > 0 {
-			if err := o.conn.Send(protocol.KindData, buffer[:n]); err != nil {
+			if err := o.Send(protocol.KindData, buffer[:n]); err != nil {
 				return <-answer
 			}
 		}
 		switch {
 		case errors.Is(readErr, io.EOF):
-			if err := o.conn.Send(protocol.KindEnd, nil); err != nil {
+			if err := o.Send(protocol.KindEnd, nil); err != nil {
 				return <-answer
 			}
-			o.patient(answerTimeout)
+			o.Limit(2 * answerTimeout)
 			return <-answer
 		case readErr != nil:
 			return readErr
@@ -285,7 +219,7 @@ func (s *Service) WriteProcess(ctx context.Context, user pyth.UserID, session py
 		select {
 		case err := <-answer:
 			if err == nil {
-				err = o.explain(errAgent) // The agent answers only after the end.
+				err = o.Explain(agentcall.ErrAgent) // The agent answers only after the end.
 			}
 			return err
 		default:
@@ -320,7 +254,7 @@ func (s *Service) simple(ctx context.Context, user pyth.UserID, session pyth.Ses
 		return err
 	}
 	err = o.done()
-	o.close()
+	o.Close()
 	if pyth.ErrorCode(err) != pyth.CodeNotFound {
 		return err
 	}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -131,16 +131,16 @@ func parseProcess(payload []byte) (*pyth.Process, error) {
 	var m protocol.Process
 	if protocol.Decode(payload, &m) != nil || m.ID <= 0 || len(m.Name) > maxName || len(m.Command) > protocol.MaxShownCommand ||
 		m.Signal < 0 || m.Signal > 64 || m.OutputBytes < 0 {
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	p := &pyth.Process{
 		ID: pyth.ProcessID(m.ID), Name: text(m.Name), Command: text(m.Command), Terminal: m.Terminal, Exited: m.Exited,
-		TimedOut: m.TimedOut, StartedAt: moment(m.StartedMs), OutputBytes: m.OutputBytes,
+		TimedOut: m.TimedOut, StartedAt: agentcall.Time(m.StartedMs), OutputBytes: m.OutputBytes,
 	}
 	if !m.Exited {
 		return p, nil
 	}
-	p.EndedAt = moment(m.EndedMs)
+	p.EndedAt = agentcall.Time(m.EndedMs)
 	if m.Signal > 0 {
 		if p.Signal = unix.SignalName(unix.Signal(m.Signal)); p.Signal == "" {
 			p.Signal = "SIGRTMIN"
@@ -157,19 +157,12 @@ func text(s string) string {
 	return strings.ToValidUTF8(string(pyth.TrimIncompleteRune([]byte(s))), "\ufffd")
 }
 
-// moment converts a Unix time of the agent. Times outside this range cannot be written as
-// in RFC 3339.
-func moment(ms int64) time.Time {
-	const last = 253402300799000 // The end of the year 9999.
-	return time.UnixMilli(min(max(ms, 0), last))
-}
-
 // parseOutput converts a part of the output of a process. position is the end of the
 // last part.
 func parseOutput(payload []byte, position int64) (*pyth.ProcessOutput, error) {
 	var m protocol.Output
 	if protocol.Decode(payload, &m) != nil || m.Position < position || len(m.Data) == 0 || m.Position+int64(len(m.Data)) < m.Position {
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	o := &pyth.ProcessOutput{Stream: pyth.Stdout, Data: m.Data, End: m.Position + int64(len(m.Data)), Dropped: m.Position - position}
 	switch m.Stream {
@@ -177,7 +170,7 @@ func parseOutput(payload []byte, position int64) (*pyth.ProcessOutput, error) {
 	case protocol.OutputStderr:
 		o.Stream = pyth.Stderr
 	default:
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	return o, nil
 }
@@ -190,7 +183,7 @@ func ended() error {
 func failure(payload []byte) error {
 	var d protocol.Done
 	if protocol.Decode(payload, &d) != nil {
-		return errAgent
+		return agentcall.ErrAgent
 	}
 	switch d.Failure {
 	case "":

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -45,16 +46,11 @@ type refused string
 
 func (r refused) Error() string { return "ports: the guest could not connect: " + string(r) }
 
-var errAgent = errors.New("ports: the agent violated the protocol")
-
 func explain(err error, port int) error {
 	if _, ok := errors.AsType[refused](err); ok || errors.Is(err, context.DeadlineExceeded) {
 		return &pyth.Error{Code: pyth.CodePortUnavailable, Message: "No server answers on port " + strconv.Itoa(port) + " of the session. Start a server that listens on this port, and try again.", Err: err}
 	}
-	if errors.Is(err, errAgent) {
-		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session gave an invalid answer. Open a new session.", Err: err}
-	}
-	return &pyth.Error{Code: pyth.CodeNotFound, Message: "The session has ended. Open a new session.", Err: err}
+	return agentcall.Explain(err)
 }
 
 // address is the address of a port in a session.
@@ -84,7 +80,7 @@ func (c *conn) open(port int) error {
 	}
 	var d protocol.Done
 	if kind != protocol.KindDone || protocol.Decode(payload, &d) != nil {
-		return errAgent
+		return agentcall.ErrAgent
 	}
 	if d.Failure != "" {
 		return refused(d.Failure)
@@ -103,7 +99,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		case kind == protocol.KindEnd:
 			c.err = io.EOF
 		default:
-			c.err = errAgent
+			c.err = agentcall.ErrAgent
 		}
 	}
 	if len(c.rest) == 0 {

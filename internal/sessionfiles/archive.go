@@ -6,6 +6,7 @@ import (
 	"io"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
@@ -35,7 +36,7 @@ func (s *Service) PackFiles(ctx context.Context, user pyth.UserID, session pyth.
 	if err != nil {
 		return err
 	}
-	defer c.end()
+	defer c.Close()
 	r := &content{call: c, left: -1}
 	// Each archive has at least one byte.
 	if r.rest, r.err = r.next(); r.err != nil {
@@ -59,14 +60,14 @@ func (s *Service) UnpackFiles(ctx context.Context, user pyth.UserID, session pyt
 	if err != nil {
 		return 0, err
 	}
-	defer c.end()
+	defer c.Close()
 	payload, err := c.upload(from, protocol.KindUnpacked)
 	if err != nil {
 		return 0, err
 	}
 	var u protocol.Unpacked
 	if protocol.Decode(payload, &u) != nil || u.Entries < 0 {
-		return 0, c.explain(errAgent)
+		return 0, c.Explain(agentcall.ErrAgent)
 	}
 	if u.Failure == "EBADMSG" {
 		return 0, refused(&u)

@@ -1,17 +1,14 @@
-// Package sessionfiles implements pyth.FileService. It speaks with the agents in the
-// sandboxes of sessions over streams. The agents may be hostile: the package limits the
-// size of each message and the time between two messages, and it refuses values that no
-// correct agent sends.
+// Package sessionfiles implements pyth.FileService. It calls the agents in the sandboxes of
+// sessions. The agents may be hostile: the package limits the time between two messages,
+// and it refuses values that no correct agent sends.
 package sessionfiles
 
 import (
 	"context"
-	"errors"
-	"io"
-	"sync/atomic"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -19,54 +16,25 @@ import (
 // on large trees send nothing until they have ended.
 const answerTimeout = 2 * time.Minute
 
-// errAgent reports a violation of the protocol. Only a hostile agent violates it.
-var errAgent = errors.New("sessionfiles: the agent violated the protocol")
+// call is a call with a request about files.
+type call struct{ *agentcall.Call }
 
-// call is one stream with its request.
-type call struct {
-	ctx     context.Context
-	stream  io.ReadWriteCloser
-	conn    *protocol.Conn
-	unwatch func() bool
-	// The timer "limit" closes the stream when the agent does not answer, and sets the
-	// field "late".
-	limit *time.Timer
-	late  atomic.Bool
-}
-
-// call opens a stream and sends a request. The caller must call the method "end".
+// call sends a request. The caller must call Close.
 func (s *Service) call(ctx context.Context, user pyth.UserID, session pyth.SessionID, kind protocol.Kind, m *protocol.FileRequest) (*call, error) {
-	stream, err := s.streams.Stream(ctx, user, session)
+	c, err := agentcall.Open(ctx, s.streams, user, session, answerTimeout, kind, m)
 	if err != nil {
 		return nil, err
 	}
-	c := &call{ctx: ctx, stream: stream, conn: protocol.NewStream(stream)}
-	c.unwatch = context.AfterFunc(ctx, func() { _ = stream.Close() })
-	c.limit = time.AfterFunc(answerTimeout, func() {
-		c.late.Store(true)
-		_ = stream.Close()
-	})
-	if err := c.conn.SendMessage(kind, m); err != nil {
-		err = c.explain(err)
-		c.end()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *call) end() {
-	c.unwatch()
-	c.limit.Stop()
-	_ = c.stream.Close()
+	return &call{c}, nil
 }
 
 // receive returns the next message of the agent.
 func (c *call) receive() (protocol.Kind, []byte, error) {
-	c.limit.Reset(answerTimeout)
-	kind, payload, err := c.conn.Receive()
-	c.limit.Stop() // The caller may take any time to use the message.
+	c.Limit(answerTimeout)
+	kind, payload, err := c.Receive()
+	c.NoLimit() // The caller may take any time to use the message.
 	if err != nil {
-		return 0, nil, c.explain(err)
+		return 0, nil, c.Explain(err)
 	}
 	return kind, payload, nil
 }
@@ -78,7 +46,7 @@ func (c *call) done() (*protocol.Done, error) {
 		return nil, err
 	}
 	if kind != protocol.KindDone {
-		return nil, c.explain(errAgent)
+		return nil, c.Explain(agentcall.ErrAgent)
 	}
 	return c.result(payload)
 }
@@ -87,25 +55,9 @@ func (c *call) done() (*protocol.Done, error) {
 func (c *call) result(payload []byte) (*protocol.Done, error) {
 	d := new(protocol.Done)
 	if protocol.Decode(payload, d) != nil {
-		return nil, c.explain(errAgent)
+		return nil, c.Explain(agentcall.ErrAgent)
 	}
 	return d, failure(d.Failure)
-}
-
-// explain converts an error of the stream into an error for the user.
-func (c *call) explain(err error) error {
-	switch {
-	case c.ctx.Err() != nil:
-		return context.Cause(c.ctx)
-	case errors.Is(err, errAgent), errors.Is(err, protocol.ErrTooLarge), errors.Is(err, protocol.ErrMalformed):
-		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session gave an invalid answer. Open a new session.", Err: err}
-	case c.late.Load():
-		return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox of the session did not answer in time. Try again, or open a new session.", Err: err}
-	}
-	if _, ok := errors.AsType[*pyth.Error](err); ok {
-		return err
-	}
-	return &pyth.Error{Code: pyth.CodeNotFound, Message: "The session has ended. Open a new session.", Err: err}
 }
 
 // failure returns the error for the name of an error in the guest, or nil for "".

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
@@ -20,10 +21,10 @@ func (s *Service) OpenFile(ctx context.Context, user pyth.UserID, session pyth.S
 	}
 	e, err := c.node()
 	if err == nil && (e.Type != pyth.FileRegular || e.Path != path) {
-		err = c.explain(errAgent)
+		err = c.Explain(agentcall.ErrAgent)
 	}
 	if err != nil {
-		c.end()
+		c.Close()
 		return nil, err
 	}
 	return &openFile{call: c, entry: *e}, nil
@@ -38,7 +39,7 @@ type openFile struct {
 func (f *openFile) Entry() pyth.FileEntry { return f.entry }
 
 func (f *openFile) Close() error {
-	f.call.end()
+	f.call.Close()
 	return nil
 }
 
@@ -46,8 +47,8 @@ func (f *openFile) Section(offset, length int64) (io.Reader, error) {
 	if offset < 0 || length < 0 || offset > f.entry.SizeBytes || length > f.entry.SizeBytes-offset {
 		return nil, errors.New("sessionfiles: the section is outside the file")
 	}
-	if err := f.call.conn.SendMessage(protocol.KindRange, &protocol.Range{Offset: offset, Length: length}); err != nil {
-		return nil, f.call.explain(err)
+	if err := f.call.SendMessage(protocol.KindRange, &protocol.Range{Offset: offset, Length: length}); err != nil {
+		return nil, f.call.Explain(err)
 	}
 	return &content{call: f.call, left: length}, nil
 }
@@ -81,7 +82,7 @@ func (r *content) next() ([]byte, error) {
 	case kind == protocol.KindDone:
 		d := new(protocol.Done)
 		if protocol.Decode(payload, d) != nil {
-			return nil, r.call.explain(errAgent)
+			return nil, r.call.Explain(agentcall.ErrAgent)
 		}
 		if d.Failure == "ESTALE" {
 			return nil, pyth.Errorf(pyth.CodeConflict, "A program made the file shorter during the transfer. Try again.")
@@ -90,11 +91,11 @@ func (r *content) next() ([]byte, error) {
 			return nil, err
 		}
 		if r.left > 0 {
-			return nil, r.call.explain(errAgent)
+			return nil, r.call.Explain(agentcall.ErrAgent)
 		}
 		return nil, io.EOF
 	case kind != protocol.KindData || r.left >= 0 && int64(len(payload)) > r.left:
-		return nil, r.call.explain(errAgent)
+		return nil, r.call.Explain(agentcall.ErrAgent)
 	case r.left >= 0:
 		r.left -= int64(len(payload))
 	}
@@ -110,7 +111,7 @@ func (s *Service) CreateFile(ctx context.Context, user pyth.UserID, session pyth
 	if err != nil {
 		return false, err
 	}
-	defer c.end()
+	defer c.Close()
 	payload, err := c.upload(from, protocol.KindDone)
 	if err != nil {
 		return false, err
@@ -134,21 +135,21 @@ func (c *call) upload(from io.Reader, answer protocol.Kind) ([]byte, error) {
 	replies := make(chan reply, 1)
 	go func() {
 		// Set no limit of time here, because the client determines the time.
-		kind, payload, err := c.conn.Receive()
+		kind, payload, err := c.Receive()
 		replies <- reply{kind, payload, err}
 	}()
-	c.limit.Stop()
+	c.NoLimit()
 	readErr := c.sendContent(from, func() bool { return len(replies) > 0 })
-	c.limit.Reset(answerTimeout)
+	c.Limit(answerTimeout)
 	r := <-replies
-	c.limit.Stop()
+	c.NoLimit()
 	switch {
-	case readErr != nil && c.ctx.Err() == nil:
+	case readErr != nil && !c.Canceled():
 		return nil, readErr
 	case r.err != nil:
-		return nil, c.explain(r.err)
+		return nil, c.Explain(r.err)
 	case r.kind != answer:
-		return nil, c.explain(errAgent)
+		return nil, c.Explain(agentcall.ErrAgent)
 	}
 	return r.payload, nil
 }
@@ -177,7 +178,7 @@ func (c *call) sendContent(from io.Reader, answered func() bool) error {
 // sendPart sends a frame. It returns false if the agent has closed the stream or does not
 // read. The answer of the agent then has the reason.
 func (c *call) sendPart(kind protocol.Kind, payload []byte) bool {
-	c.limit.Reset(answerTimeout)
-	defer c.limit.Stop()
-	return c.conn.Send(kind, payload) == nil
+	c.Limit(answerTimeout)
+	defer c.NoLimit()
+	return c.Send(kind, payload) == nil
 }

@@ -2,9 +2,9 @@ package sessionfiles
 
 import (
 	"context"
-	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
@@ -38,10 +38,10 @@ func checkOrRoot(path string) error {
 func entryOf(payload []byte) (*pyth.FileEntry, error) {
 	var n protocol.Node
 	if protocol.Decode(payload, &n) != nil || n.SizeBytes < 0 || n.Mode&^0o777 != 0 || n.Path != "" && workpath.Fault(n.Path) != "" {
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	e := &pyth.FileEntry{
-		Path: n.Path, SizeBytes: n.SizeBytes, ModifiedAt: modified(n.ModifiedMs), Mode: n.Mode, Target: workpath.Display(n.Target),
+		Path: n.Path, SizeBytes: n.SizeBytes, ModifiedAt: agentcall.Time(n.ModifiedMs), Mode: n.Mode, Target: workpath.Display(n.Target),
 	}
 	switch n.Type {
 	case protocol.NodeFile:
@@ -53,16 +53,10 @@ func entryOf(payload []byte) (*pyth.FileEntry, error) {
 	case protocol.NodeOther:
 		e.Type = pyth.FileOther
 	default:
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	return e, nil
 }
-
-// maxTime is the end of the year 9999 in milliseconds. RFC 3339 has no later times.
-const maxTime = 253402300799999
-
-// modified returns the time of a modification. Programs can set any time.
-func modified(ms int64) time.Time { return time.UnixMilli(min(max(ms, 0), maxTime)) }
 
 // node receives a Node.
 func (c *call) node() (*pyth.FileEntry, error) {
@@ -73,7 +67,7 @@ func (c *call) node() (*pyth.FileEntry, error) {
 	case kind == protocol.KindNode:
 		e, err := entryOf(payload)
 		if err != nil {
-			return nil, c.explain(err)
+			return nil, c.Explain(err)
 		}
 		return e, nil
 	case kind == protocol.KindDone:
@@ -81,7 +75,7 @@ func (c *call) node() (*pyth.FileEntry, error) {
 			return nil, err
 		}
 	}
-	return nil, c.explain(errAgent)
+	return nil, c.Explain(agentcall.ErrAgent)
 }
 
 // StatFile describes an entry.
@@ -93,7 +87,7 @@ func (s *Service) StatFile(ctx context.Context, user pyth.UserID, session pyth.S
 	if err != nil {
 		return nil, err
 	}
-	defer c.end()
+	defer c.Close()
 	return c.node()
 }
 
@@ -109,7 +103,7 @@ func (s *Service) ListDirectory(ctx context.Context, user pyth.UserID, session p
 	if err != nil {
 		return nil, err
 	}
-	defer c.end()
+	defer c.Close()
 	var entries []pyth.FileEntry
 	for {
 		kind, payload, err := c.receive()
@@ -122,11 +116,11 @@ func (s *Service) ListDirectory(ctx context.Context, user pyth.UserID, session p
 			}
 			return entries, nil
 		case kind != protocol.KindNode || len(entries) >= protocol.MaxListed:
-			return nil, c.explain(errAgent)
+			return nil, c.Explain(agentcall.ErrAgent)
 		}
 		e, err := entryOf(payload)
 		if err != nil || e.Path == "" {
-			return nil, c.explain(errAgent)
+			return nil, c.Explain(agentcall.ErrAgent)
 		}
 		entries = append(entries, *e)
 	}
@@ -180,6 +174,6 @@ func (s *Service) simple(ctx context.Context, user pyth.UserID, session pyth.Ses
 	if err != nil {
 		return nil, err
 	}
-	defer c.end()
+	defer c.Close()
 	return c.done()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/agentcall"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
@@ -17,7 +18,7 @@ func (s *Service) WatchFiles(ctx context.Context, user pyth.UserID, session pyth
 	if err != nil {
 		return err
 	}
-	defer c.end()
+	defer c.Close()
 	if _, err := c.done(); err != nil {
 		return err
 	}
@@ -26,19 +27,19 @@ func (s *Service) WatchFiles(ctx context.Context, user pyth.UserID, session pyth
 	}
 	for {
 		// Changes may follow at any time, so there is no limit.
-		kind, payload, err := c.conn.Receive()
+		kind, payload, err := c.Receive()
 		switch {
 		case err != nil:
-			return c.explain(err)
+			return c.Explain(err)
 		case kind == protocol.KindDone:
 			_, err := c.result(payload)
 			return err
 		case kind != protocol.KindEvent:
-			return c.explain(errAgent)
+			return c.Explain(agentcall.ErrAgent)
 		}
 		e, err := eventOf(payload)
 		if err != nil {
-			return c.explain(err)
+			return c.Explain(err)
 		}
 		if err := to(e); err != nil {
 			return err
@@ -49,7 +50,7 @@ func (s *Service) WatchFiles(ctx context.Context, user pyth.UserID, session pyth
 func eventOf(payload []byte) (*pyth.FileEvent, error) {
 	var m protocol.Event
 	if protocol.Decode(payload, &m) != nil {
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	e := &pyth.FileEvent{Path: m.Path, From: m.From, Directory: m.Directory}
 	switch m.Type {
@@ -64,10 +65,10 @@ func eventOf(payload []byte) (*pyth.FileEvent, error) {
 	case protocol.EventRename:
 		e.Type = pyth.FileRenamed
 	default:
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	if workpath.Fault(e.Path) != "" || (e.Type == pyth.FileRenamed) != (e.From != "") || e.From != "" && workpath.Fault(e.From) != "" {
-		return nil, errAgent
+		return nil, agentcall.ErrAgent
 	}
 	return e, nil
 }
