@@ -11,7 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // ArchiveFormat is the format of an archive.
@@ -113,14 +112,7 @@ func (h *Handler) readArchive(ctx context.Context, in *ArchiveRef) (*getFileOutp
 }
 
 func (h *Handler) writeArchive(ctx context.Context, in *ArchiveRef) (*unpackOutput, error) {
-	req := requestOf(ctx)
-	if err := body.CheckCoding(req.r.Header); err != nil {
-		return nil, err
-	}
-	if err := body.CheckWhole(req.r.Header); err != nil {
-		return nil, err
-	}
-	content, err := newUpload(req.w, req.r, maxFileBytes, h.cfg.BodyTimeout)
+	content, err := h.fileUpload(ctx)
 	if err != nil {
 		return nil, err
 	}

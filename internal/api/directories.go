@@ -151,15 +151,7 @@ func fileEntry(e *pyth.FileEntry) FileEntry {
 func octal(mode int) byte { return byte('0' + mode&7) }
 
 func (h *Handler) makeDirectory(ctx context.Context, in *makeDirectoryInput) (*putFileOutput, error) {
-	created, err := h.cfg.Files.MakeDirectory(ctx, caller(ctx).User.ID, in.id(), in.Path)
-	switch {
-	case err != nil:
-		return nil, err
-	case created:
-		return &putFileOutput{Status: http.StatusCreated}, nil
-	default:
-		return &putFileOutput{Status: http.StatusOK}, nil
-	}
+	return createdOutput(h.cfg.Files.MakeDirectory(ctx, caller(ctx).User.ID, in.id(), in.Path))
 }
 
 func (h *Handler) removeDirectory(ctx context.Context, in *removeDirectoryInput) (*noOutput, error) {

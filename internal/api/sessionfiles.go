@@ -130,6 +130,15 @@ func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*
 }
 
 func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putFileOutput, error) {
+	content, err := h.fileUpload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return createdOutput(h.cfg.Sessions.WriteFile(ctx, caller(ctx).User.ID, in.id(), in.Path, content))
+}
+
+// fileUpload returns the body of a request with a file or an archive.
+func (h *Handler) fileUpload(ctx context.Context) (*upload, error) {
 	req := requestOf(ctx)
 	// Reject compressed bodies, because the server would store the compressed bytes as
 	// the file.
@@ -139,11 +148,11 @@ func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putF
 	if err := body.CheckWhole(req.r.Header); err != nil {
 		return nil, err
 	}
-	content, err := newUpload(req.w, req.r, maxFileBytes, h.cfg.BodyTimeout)
-	if err != nil {
-		return nil, err
-	}
-	created, err := h.cfg.Sessions.WriteFile(ctx, caller(ctx).User.ID, in.id(), in.Path, content)
+	return newUpload(req.w, req.r, maxFileBytes, h.cfg.BodyTimeout)
+}
+
+// createdOutput returns the answer of a call that creates or replaces an object.
+func createdOutput(created bool, err error) (*putFileOutput, error) {
 	switch {
 	case err != nil:
 		return nil, err
