@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"reflect"
@@ -111,9 +110,8 @@ type stream struct {
 
 	mu    sync.Mutex
 	begun bool
-	// The field "rest" holds the incomplete characters at the end of stdout and at the
-	// end of stderr.
-	rest [2][]byte
+	// The field "characters" keeps incomplete characters of the output.
+	characters pyth.Characters
 }
 
 func (s *stream) Started(id pyth.ExecutionID) error {
@@ -123,11 +121,7 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 // Output sends output of the program. If the output ends with an incomplete character,
 // Output stores the bytes of this character. The next call sends these bytes.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
-	rest := s.restOf(name)
-	text := append(*rest, b...)
-	whole := len(pyth.TrimIncompleteRune(text))
-	*rest = bytes.Clone(text[whole:])
-	return s.text(name, text[:whole])
+	return s.text(name, s.characters.Add(name, b))
 }
 
 func (s *stream) Result(r pyth.Result) error { return s.send("result", resultValue(r)) }
@@ -149,19 +143,11 @@ func (s *stream) end(last any) error {
 func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
 		// The JSON encoder replaces the incomplete character with U+FFFD.
-		if err := s.text(name, *s.restOf(name)); err != nil {
+		if err := s.text(name, s.characters.Rest(name)); err != nil {
 			return err
 		}
-		*s.restOf(name) = nil
 	}
 	return nil
-}
-
-func (s *stream) restOf(name pyth.Stream) *[]byte {
-	if name == pyth.Stderr {
-		return &s.rest[1]
-	}
-	return &s.rest[0]
 }
 
 func (s *stream) text(name pyth.Stream, b []byte) error {

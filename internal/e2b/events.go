@@ -1,7 +1,6 @@
 package e2b
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -25,9 +24,9 @@ type events struct {
 
 	mu      sync.Mutex
 	started bool
-	// The field "rest" contains the incomplete characters at the end of stdout and stderr.
-	rest [2][]byte
-	held heldResults
+	// The field "characters" keeps incomplete characters of the output.
+	characters pyth.Characters
+	held       heldResults
 }
 
 func newEvents(w http.ResponseWriter, hasValue bool, count *atomic.Int64, cancel func(error)) *events {
@@ -55,18 +54,7 @@ func (e *events) Started(pyth.ExecutionID) error {
 func (e *events) Output(name pyth.Stream, b []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rest := e.restOf(name)
-	text := append(*rest, b...)
-	whole := len(pyth.TrimIncompleteRune(text))
-	*rest = bytes.Clone(text[whole:])
-	return e.textLocked(name, text[:whole])
-}
-
-func (e *events) restOf(name pyth.Stream) *[]byte {
-	if name == pyth.Stderr {
-		return &e.rest[1]
-	}
-	return &e.rest[0]
+	return e.textLocked(name, e.characters.Add(name, b))
 }
 
 func (e *events) textLocked(name pyth.Stream, b []byte) error {
@@ -124,7 +112,7 @@ func (e *events) failed(text string) {
 func (e *events) finishLocked(lines []map[string]any) {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
 		// Ignore errors here and below, because the client may have disconnected.
-		_ = e.textLocked(name, *e.restOf(name))
+		_ = e.textLocked(name, e.characters.Rest(name))
 	}
 	for _, line := range append(lines, map[string]any{"type": "end_of_execution"}) {
 		_ = e.writeLocked(line)
