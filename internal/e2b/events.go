@@ -122,29 +122,14 @@ func (e *events) finishLocked(lines []map[string]any) {
 // keepAlive starts a goroutine that writes an event at each interval. The function "stop"
 // ends the goroutine and waits for its end.
 func (e *events) keepAlive() (stop func()) {
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		ticker := time.NewTicker(pingInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-			}
-			e.mu.Lock()
-			if e.started {
-				// Ignore the error, because the next event fails with the same error.
-				_ = e.writeLocked(map[string]any{"type": "keepalive"})
-			}
-			e.mu.Unlock()
+	return repeat(pingInterval, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.started {
+			// Ignore the error, because the next event fails with the same error.
+			_ = e.writeLocked(map[string]any{"type": "keepalive"})
 		}
 	})
-	return func() {
-		close(done)
-		wg.Wait()
-	}
 }
 
 func (e *events) writeLocked(line map[string]any) error {

@@ -7,16 +7,7 @@ import (
 
 // setTimeout sets the time at which the sandbox ends, also to an earlier time.
 func (s *Server) setTimeout(c *call, x *sandbox) error {
-	var in struct {
-		Timeout *int64 `json:"timeout"`
-	}
-	if err := s.readControl(c, &in); err != nil {
-		return err
-	}
-	if in.Timeout == nil {
-		return fail(http.StatusBadRequest, "timeout is required")
-	}
-	timeout, err := timeoutOf(*in.Timeout)
+	timeout, err := s.readTimeout(c)
 	if err != nil {
 		return err
 	}
@@ -28,21 +19,26 @@ func (s *Server) setTimeout(c *call, x *sandbox) error {
 // connectSandbox returns the access tokens of the sandbox. It can only move the end of
 // the sandbox to a later time.
 func (s *Server) connectSandbox(c *call, x *sandbox) error {
-	var in struct {
-		Timeout *int64 `json:"timeout"`
-	}
-	if err := s.readControl(c, &in); err != nil {
-		return err
-	}
-	if in.Timeout == nil {
-		return fail(http.StatusBadRequest, "timeout is required")
-	}
-	timeout, err := timeoutOf(*in.Timeout)
+	timeout, err := s.readTimeout(c)
 	if err != nil {
 		return err
 	}
 	s.extend(x, timeout)
 	return s.writeCreated(c, x, http.StatusOK)
+}
+
+// readTimeout reads a body with a required time-out.
+func (s *Server) readTimeout(c *call) (time.Duration, error) {
+	var in struct {
+		Timeout *int64 `json:"timeout"`
+	}
+	if err := s.readControl(c, &in); err != nil {
+		return 0, err
+	}
+	if in.Timeout == nil {
+		return 0, fail(http.StatusBadRequest, "timeout is required")
+	}
+	return timeoutOf(*in.Timeout)
 }
 
 // connectSandboxV2 is connectSandbox with a default time-out and an optional body.

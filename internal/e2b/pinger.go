@@ -24,11 +24,34 @@ func keepAliveOf(ctx context.Context) time.Duration {
 	return pingDefault
 }
 
+// repeat starts a goroutine that calls the function "each" at each interval. The function
+// "stop" ends the goroutine and waits for its end.
+func repeat(interval time.Duration, each func()) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				each()
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
 // pinger sends the messages of a stream. After the first one, a second goroutine sends a
 // message at each interval, so that proxies do not close the connection.
 type pinger[T any] struct {
-	done chan struct{}
-	wg   sync.WaitGroup
+	// The function "close" ends the second goroutine.
+	close func()
 
 	mu    sync.Mutex
 	begun bool
@@ -36,22 +59,13 @@ type pinger[T any] struct {
 }
 
 func newPinger[T any](interval time.Duration, to func(*T) error, ping *T) *pinger[T] {
-	p := &pinger[T]{done: make(chan struct{}), to: to}
-	p.wg.Go(func() {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-p.done:
-				return
-			case <-ticker.C:
-			}
-			p.mu.Lock()
-			if p.begun {
-				// Ignore the error, because the next message fails with the same error.
-				_ = p.to(ping)
-			}
-			p.mu.Unlock()
+	p := &pinger[T]{to: to}
+	p.close = repeat(interval, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.begun {
+			// Ignore the error, because the next message fails with the same error.
+			_ = p.to(ping)
 		}
 	})
 	return p
@@ -62,10 +76,4 @@ func (p *pinger[T]) send(message *T) error {
 	defer p.mu.Unlock()
 	p.begun = true
 	return p.to(message)
-}
-
-// close ends the second goroutine.
-func (p *pinger[T]) close() {
-	close(p.done)
-	p.wg.Wait()
 }
