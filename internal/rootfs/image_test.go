@@ -362,7 +362,8 @@ func TestImageHasTheFilesOfGitAndVim(t *testing.T) {
 		"bin/git": "usr/lib/git-core/git-remote-https", "bin/vim": "usr/share/vim/*/defaults.vim",
 	} {
 		if _, err := resolve(fsys, program); err != nil {
-			continue // This machine does not have the program.
+			t.Errorf("the image has no %s: run scripts/prerequisites: %v", program, err)
+			continue
 		}
 		if found, err := fs.Glob(fsys, file); err != nil || len(found) == 0 {
 			t.Errorf("the image has %s, but not %s: %v", program, file, err)

@@ -401,7 +401,7 @@ func TestProcessTerminalRunsFullScreenPrograms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p := s.shell(t, "command -v "+name+" || true"); p.Stdout == "" {
-				t.Skip("the image has no " + name)
+				t.Fatalf("the image has no %s: run scripts/prerequisites", name)
 			}
 			c, _ := s.terminal(t, program.command)
 			c.until(t, program.shows)
