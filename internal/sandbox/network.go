@@ -24,7 +24,10 @@ type Network interface {
 	Close() []pyth.Connection
 }
 
-var errNoNetwork = errors.New("programs have no network on this server")
+var (
+	errNoNetwork   = errors.New("programs have no network on this server")
+	errManyStreams = errors.New("the guest has too many streams")
+)
 
 // tunnel carries the program's connections from the sandbox to the Network.
 type tunnel struct {
@@ -101,13 +104,8 @@ func withProxy(env []string, runtime pyth.Runtime, proxy string) []string {
 // opened, or the guest is hostile.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
-		stream, err := mux.AcceptStream()
+		stream, err := acceptStream(mux)
 		if err != nil {
-			return
-		}
-		if mux.NumStreams() > protocol.MaxOpenStreams {
-			// The agent never has so many streams, so the guest is hostile.
-			_ = mux.Close()
 			return
 		}
 		network := t.current.Load()
@@ -120,6 +118,20 @@ func (t *tunnel) accept(mux *yamux.Session) {
 			(*network).Serve(context.Background(), halfCloser{stream})
 		})
 	}
+}
+
+// acceptStream waits for a stream that the guest opens. If the guest has too many streams,
+// acceptStream closes the multiplexer.
+func acceptStream(mux *yamux.Session) (*yamux.Stream, error) {
+	stream, err := mux.AcceptStream()
+	if err != nil {
+		return nil, err
+	}
+	if mux.NumStreams() > protocol.MaxOpenStreams {
+		// The agent never has so many streams, so the guest is hostile.
+		return nil, errors.Join(errManyStreams, mux.Close())
+	}
+	return stream, nil
 }
 
 // halfCloser adds the method CloseWrite to a yamux stream. The method Close of a yamux

@@ -103,36 +103,35 @@ func (s *streams) take(sandbox *Sandbox) (*yamux.Session, error) {
 // begin starts to multiplex streams. From now on, processes can run outside of runs, so
 // begin also starts to serve their network and to watch their memory.
 func (s *streams) begin(sandbox *Sandbox) (*yamux.Session, error) {
+	var network Network
+	if open := sandbox.launcher.config.Network; open != nil && !s.rules.None() {
+		var err error
+		if network, err = open(s.rules); err != nil {
+			return nil, err
+		}
+	}
 	mux, err := yamux.Client(s.socket, protocol.StreamsConfig())
 	if err != nil {
+		if network != nil {
+			network.Close()
+		}
 		return nil, err
 	}
-	if s.rules.None() || sandbox.launcher.config.Network == nil {
-		s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
-		return mux, nil // If the guest opens streams, nobody accepts them.
-	}
-	network, err := sandbox.launcher.config.Network(s.rules)
-	if err != nil {
-		return nil, errors.Join(err, mux.Close())
-	}
 	s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
-	s.serving.Go(func() {
-		s.accept(mux, network)
-		network.Close()
-	})
+	if network != nil { // Otherwise nobody accepts the streams that the guest opens.
+		s.serving.Go(func() {
+			s.accept(mux, network)
+			network.Close()
+		})
+	}
 	return mux, nil
 }
 
 // accept serves the connections of processes.
 func (s *streams) accept(mux *yamux.Session, network Network) {
 	for {
-		x, err := mux.AcceptStream()
+		x, err := acceptStream(mux)
 		if err != nil {
-			return
-		}
-		if mux.NumStreams() > protocol.MaxOpenStreams {
-			// The agent never has so many streams, so the guest is hostile.
-			_ = mux.Close()
 			return
 		}
 		s.serving.Go(func() {
