@@ -1,8 +1,9 @@
 import { useLayoutEffect } from "preact/hooks";
 
 const positions = new Map<string, number>();
-// patienceMs is how long a page may load until the user is back at the old place.
-const patienceMs = 5000;
+// loadMs is the maximum time, in milliseconds, in which a page can become long enough for
+// the old place.
+const loadMs = 5000;
 
 // useScroll begins a new page at its top, and returns to the old place when the user goes
 // back. Browsers cannot do this, because lists load after the address has changed.
@@ -22,7 +23,7 @@ export function useScroll(page: string): void {
       clearTimeout(timer);
       for (const type of ["wheel", "pointerdown", "keydown"]) removeEventListener(type, stop);
     };
-    const timer = setTimeout(stop, patienceMs);
+    const timer = setTimeout(stop, loadMs);
     for (const type of ["wheel", "pointerdown", "keydown"]) addEventListener(type, stop);
     grown.observe(document.body);
     return stop;
