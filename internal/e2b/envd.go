@@ -2,6 +2,7 @@ package e2b
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -151,18 +152,18 @@ func (s *Server) refuseConnect(w http.ResponseWriter, r *http.Request, err error
 		return
 	}
 	// Ignore errors, because the client may have disconnected.
-	_ = writer.Write(w, r, s.connectError(r, err))
+	_ = writer.Write(w, r, s.connectError(r.Context(), err))
 }
 
 // connectError converts an error for a response of the Connect protocol.
-func (s *Server) connectError(r *http.Request, err error) *connect.Error {
+func (s *Server) connectError(ctx context.Context, err error) *connect.Error {
 	if e, ok := errors.AsType[*connect.Error](err); ok {
 		return e
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		return connect.NewError(codeOf(f.status), errors.New(f.text))
 	}
-	status, header, text := s.config.Gate.Explain(r.Context(), err)
+	status, header, text := s.config.Gate.Explain(ctx, err)
 	e := connect.NewError(codeOf(status), errors.New(text))
 	for name, values := range header {
 		e.Meta()[name] = values

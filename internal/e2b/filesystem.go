@@ -3,7 +3,6 @@ package e2b
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -110,11 +109,7 @@ func (s *Server) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if e, ok := errors.AsType[*connect.Error](err); ok {
-		return e
-	}
-	status, _, text := s.config.Gate.Explain(ctx, err)
-	return connect.NewError(codeOf(status), errors.New(text))
+	return s.connectError(ctx, err)
 }
 
 // checkBasicUser refuses all users but that of the sandbox. Clients send the user as the

@@ -21,8 +21,8 @@ type processService struct{ *Server }
 
 var _ process.ProcessHandler = (*processService)(nil)
 
-// started is what the client told about a process that it started. The service for
-// processes does not keep it.
+// started contains the fields of a request to start a process that the service for
+// processes does not keep.
 type started struct {
 	config *process.ProcessConfig
 	tag    *string
@@ -36,7 +36,7 @@ const (
 	maxConfigBytes = 8 << 10
 )
 
-// remember stores what the client told about a process. It does not store a large
+// remember stores the fields of a request to start a process. It does not store a large
 // configuration. Lists then contain the command as the service for processes knows it.
 func (x *sandbox) remember(id pyth.ProcessID, s *started) {
 	x.mu.Lock()
