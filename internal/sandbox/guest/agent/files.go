@@ -32,11 +32,7 @@ func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, na
 }
 
 func done(conn *protocol.Conn, d protocol.Done, err error) error {
-	if errno := unix.Errno(0); errors.As(err, &errno) {
-		d.Failure = unix.ErrnoName(errno)
-	} else if err != nil {
-		d.Failure = "EIO"
-	}
+	d.Failure = protocol.FailureOf(err)
 	return conn.SendMessage(protocol.KindDone, &d)
 }
 

@@ -3,6 +3,7 @@ package computer
 import (
 	"errors"
 	"os"
+	"sort"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -82,19 +83,13 @@ func (o *output) drop(n int) int {
 // next returns the first kept output at or after the position. ok is false if there is
 // none. The data must not be changed; it stays valid.
 func (o *output) next(position int64) (part chunk, ok bool) {
-	low, high := 0, len(o.chunks)
-	for low < high {
-		middle := (low + high) / 2
-		if c := &o.chunks[middle]; c.position+int64(len(c.data)) <= position {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	if low == len(o.chunks) {
+	first := sort.Search(len(o.chunks), func(i int) bool {
+		return o.chunks[i].position+int64(len(o.chunks[i].data)) > position
+	})
+	if first == len(o.chunks) {
 		return chunk{}, false
 	}
-	part = o.chunks[low]
+	part = o.chunks[first]
 	if skip := position - part.position; skip > 0 {
 		part.position, part.data = position, part.data[skip:]
 	}

@@ -227,11 +227,7 @@ func (p *process) closeInput() error {
 
 // done sends the result of an operation.
 func done(conn *protocol.Conn, err error) error {
-	d := new(protocol.Done)
-	if err != nil {
-		d.Failure = failure(err)
-	}
-	return conn.SendMessage(protocol.KindDone, d)
+	return conn.SendMessage(protocol.KindDone, &protocol.Done{Failure: failure(err)})
 }
 
 // failure returns the name of an error for the host.
@@ -242,8 +238,5 @@ func failure(err error) string {
 	case errors.Is(err, errNoInput):
 		return "ENOSTDIN"
 	}
-	if errno, ok := errors.AsType[unix.Errno](err); ok {
-		return unix.ErrnoName(errno)
-	}
-	return "EIO"
+	return protocol.FailureOf(err)
 }

@@ -139,17 +139,7 @@ func (f *Files) valid(kind protocol.Kind, m *protocol.FileRequest) bool {
 
 // done sends the result of an operation.
 func done(conn *protocol.Conn, created bool, err error) error {
-	return conn.SendMessage(protocol.KindDone, &protocol.Done{Created: created, Failure: failureOf(err)})
-}
-
-func failureOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	if errno, ok := errors.AsType[unix.Errno](err); ok {
-		return unix.ErrnoName(errno)
-	}
-	return "EIO"
+	return conn.SendMessage(protocol.KindDone, &protocol.Done{Created: created, Failure: protocol.FailureOf(err)})
 }
 
 // within opens a path below a directory. It follows no link. The path "" is the directory

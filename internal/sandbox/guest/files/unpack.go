@@ -41,7 +41,7 @@ func (f *Files) unpack(conn *protocol.Conn, m *protocol.FileRequest) error {
 		err = f.merge(staged, m.Path)
 	}
 	err = errors.Join(err, f.discard(staged))
-	result := &protocol.Unpacked{Entries: u.entries, Failure: failureOf(err)}
+	result := &protocol.Unpacked{Entries: u.entries, Failure: protocol.FailureOf(err)}
 	if r, ok := errors.AsType[*refusal](err); ok {
 		result.Failure, result.Entry, result.Reason = unix.ErrnoName(unix.EBADMSG), r.entry, r.reason
 	}
