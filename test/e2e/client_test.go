@@ -166,8 +166,20 @@ type execution struct {
 func (a *account) execute(t testing.TB, request object) *execution {
 	t.Helper()
 	x := new(execution)
-	a.server.call(t, a, "POST", "/api/v1/execute", a.withIsolation(request)).want(t, 200, x)
+	a.server.call(t, a, "POST", "/api/v1/execute", withTimeout(a.withIsolation(request))).want(t, 200, x)
 	return x
+}
+
+// withTimeout adds a time-out that is longer than the server's default, because a program
+// is slow on a busy machine. If the request already contains a time-out, withTimeout does
+// not change the request.
+func withTimeout(request object) object {
+	if request["timeoutMs"] != nil {
+		return request
+	}
+	request = maps.Clone(request)
+	request["timeoutMs"] = 120_000
+	return request
 }
 
 // withIsolation adds the account's isolation to the request. If the request already

@@ -60,7 +60,7 @@ func (a *account) storeEncrypted(t testing.TB, name string, l encryptedProgram) 
 func (a *account) executeEncrypted(t testing.TB, name string, request object) *execution {
 	t.Helper()
 	x := new(execution)
-	a.server.call(t, a, "POST", "/api/v1/zk/execute/"+name, a.withIsolation(request)).want(t, 200, x)
+	a.server.call(t, a, "POST", "/api/v1/zk/execute/"+name, withTimeout(a.withIsolation(request))).want(t, 200, x)
 	return x
 }
 
