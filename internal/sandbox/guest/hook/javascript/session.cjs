@@ -62,6 +62,8 @@ const evaluator = '    at Session.post (node:inspector';
 // `entering` matches places in Node's code where Node records which callback it enters.
 // If the execution is terminated at such a place, the records are wrong and Node aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
+// `stopping` is a part of the line for the method "stop" in a trace.
+const stopping = `Session.stop (${__dirname}/`;
 // `called` is the key of a global property. The property holds the function that `caller`
 // calls.
 const called = Symbol.for('pyth-on.call');
@@ -555,6 +557,7 @@ class Session {
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
+    this.tell(4);
     const frames = callers();
     const busy = frames.length > 0;
     const { run } = this;
@@ -564,7 +567,12 @@ class Session {
       if (this.late && busy) this.stop();
       return;
     }
-    this.tell(2);
+    if (isStopping(frames)) {
+      // On a busy machine, this request can arrive before the previous one has ended the
+      // code. Let the previous one continue.
+      this.tell(3);
+      return;
+    }
     if (run.interrupts++ === 0) {
       interruptChildren(run);
       this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
@@ -573,7 +581,11 @@ class Session {
     // If a program waits for promises in an endless loop, `busy` is never true. Stop
     // such a program after many interrupts.
     if (this.writes > 0) this.due = true;
-    else if ((busy && mayEnd(frames)) || run.interrupts > 60) this.stop();
+    else if (busy ? mayEnd(frames) : run.interrupts > 60) {
+      this.stop();
+      return;
+    }
+    this.tell(2);
   }
 
   /**
@@ -765,6 +777,14 @@ function isTheirs(frames) {
   let first = 0;
   while (first < frames.length && (includes(frames[first], 'node:') || endsWith(frames[first], '(<anonymous>)'))) first++;
   return first === frames.length || !includes(frames[first], __dirname);
+}
+
+/** Returns whether these frames are part of the method "stop". */
+function isStopping(frames) {
+  for (let i = 0; i < frames.length; i++) {
+    if (includes(frames[i], stopping)) return true;
+  }
+  return false;
 }
 
 /** Returns whether the program can be terminated at its current place. */

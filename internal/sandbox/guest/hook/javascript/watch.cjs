@@ -15,8 +15,8 @@ const { isBlocked, signalAwaited } = require('./children.cjs');
 // `state` is memory that is shared with session.cjs. Its elements are:
 //
 // - 0: the state of an interrupt. 0 = the run has ended, 1 = interrupt the program's
-//   thread, 2 = the program's thread was asked to end its code, 3 = the program's
-//   thread is about to end its code.
+//   thread, 2 = the program's thread could not end its code, 3 = the program's thread is
+//   about to end its code, 4 = the program's thread processes the request.
 // - 2: the number of the last run that has ended.
 // - 3: the value of element 2 at the last SIGINT. The run with the next number is
 //   interrupted.
@@ -87,8 +87,9 @@ function boundShowing() {
  */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
-    // In state 3, the program's thread is processing a request. A new request would only
-    // end the code that processes the first request.
+    // In the states 3 and 4, the program's thread is processing a request. A new request
+    // would only interrupt the code that processes the first request. However, this code
+    // calls listeners of the program, which may run forever.
     if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
   }
   return true;
