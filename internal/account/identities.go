@@ -20,9 +20,9 @@ import (
 
 const (
 	signInStart = "pysignin_"
-	// stateLifetime is the time that a user has to sign in at the provider.
+	// stateLifetime is the maximum duration of a sign-in at the provider.
 	stateLifetime = 10 * time.Minute
-	// signInLifetime is the time that a client has to exchange the code of a sign-in for
+	// signInLifetime is the maximum time until a client exchanges the code of a sign-in for
 	// tokens. Within this time, the user must also type a code of the second factor.
 	signInLifetime = 5 * time.Minute
 	maxIdentities  = 10

@@ -118,7 +118,7 @@ func metadataFilter(text string) (map[string]string, error) {
 	return wanted, nil
 }
 
-// unescape decodes a percent-encoded text. Other texts do not change.
+// unescape decodes percent-encoded text. It returns all other text unchanged.
 func unescape(s string) string {
 	if decoded, err := url.PathUnescape(s); err == nil {
 		return decoded

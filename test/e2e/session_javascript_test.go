@@ -190,6 +190,20 @@ func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	s.runCode(t, "console.log(x)").prints(t, "42\n")
 }
 
+// TestSessionNodeInterruptsListener registers a listener that runs forever after each
+// error. An interrupt reports an error and so calls the listener.
+func TestSessionNodeInterruptsListener(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
+	s.runCode(t, "let x = 42; process.on('uncaughtExceptionMonitor', () => { for (;;); })").prints(t, "")
+	for range 3 {
+		if x := s.runCode(t, "for (;;);", object{"timeoutMs": 500}); x.Status != "timed_out" || x.SessionEnded {
+			t.Error(x)
+		}
+	}
+	s.runCode(t, "console.log(x)").prints(t, "42\n")
+}
+
 // TestSessionNodeRestartsForMoreMemory opens a session whose memory limit is higher
 // than the limit of the warm Node process. So the server must restart Node.
 func TestSessionNodeRestartsForMoreMemory(t *testing.T) {

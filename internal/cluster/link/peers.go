@@ -34,8 +34,8 @@ type peer struct {
 // processes, the node forgets lost processes first.
 const maxPeers = 20_000
 
-// callWindow is the number of the newest calls from a server that may arrive in any
-// order.
+// callWindow limits how late a call can arrive. The worker refuses a call if the server
+// has sent this number of later calls.
 const callWindow = 4096
 
 // recentCalls contains the calls that this worker has received from a server. The

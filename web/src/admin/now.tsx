@@ -62,7 +62,7 @@ export function NowPage() {
             { name: "Since", cell: (r) => <Time at={r.startedAt ?? r.createdAt} /> },
             {
               name: "Actions", isHidden: true, kind: "row-actions",
-              cell: (r) => <button type="button" class="small" aria-label={`Stop the run of ${r.email}`} disabled={stop.busy} onClick={() => void stop.run(async () => (await call("POST", `${path}/${r.id}/cancel`), runs.reload()))}>Stop</button>,
+              cell: (r) => <button type="button" class="small" aria-label={`Stop the run of ${r.email}`} disabled={stop.busy} onClick={() => void stop.run(async () => (await call("POST", `${path}/${r.id}/cancel`), overview.reload(), runs.reload()))}>Stop</button>,
             },
           ]}
         />

@@ -47,7 +47,7 @@ export function UserDetail({ id, login }: { id: string; login: Login }) {
       <section class="card" aria-labelledby="access">
         <h2 id="access">Access</h2>
         <div class="filters">
-          <Field label="Role" hint="Administrators can do everything on this page.">
+          <Field label="Role" hint="Administrators manage the server and its users.">
             {(p) => <select {...p} value={user.role} disabled={change.busy} onChange={(e) => patch({ role: e.currentTarget.value })}><option value="user">User</option><option value="admin">Administrator</option></select>}
           </Field>
         </div>

@@ -26,7 +26,7 @@ type Config struct {
 	// Init is the ID of the first process in the session's namespaces. If it is 0,
 	// processes run in the namespaces and as the user of this process, for tests.
 	Init int
-	// UserID is the user and the group of processes.
+	// UserID is both the user ID and the group ID of the processes in this session.
 	UserID int
 	// Dir is the working directory of the session.
 	Dir string

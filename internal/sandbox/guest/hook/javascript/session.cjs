@@ -401,6 +401,9 @@ class Session {
   fail(run, error, fromPromise = false) {
     if (run !== this.run || run.failed) return;
     run.failed = true;
+    // The listeners below belong to the program. If an interrupt ends one of them, the run
+    // ends with this outcome.
+    run.outcome = ['1', typeof error, '', '', '0'];
     if (hears('uncaughtExceptionMonitor')) {
       attempt(() => Reflect.apply(emit, process, ['uncaughtExceptionMonitor', error, fromPromise ? 'unhandledRejection' : 'uncaughtException']));
     }
