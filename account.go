@@ -29,9 +29,9 @@ type User struct {
 	// SecondFactorAt is the time at which the user activated a second factor. It is
 	// zero if the account has no active second factor.
 	SecondFactorAt time.Time
-	// EmailUnconfirmedAt is the time since which the server waits for the confirmation
-	// of the e-mail address. It is zero if the address is confirmed, or if the server
-	// did not ask for a confirmation.
+	// EmailUnconfirmedAt is the time at which the server began to wait for the
+	// confirmation of the e-mail address. It is zero if the address is confirmed, or if
+	// the server did not ask for a confirmation.
 	EmailUnconfirmedAt time.Time
 	// TakenOverAt is the time at which a reset token set a new password while the e-mail
 	// address was not confirmed. It is zero if this has not happened.
@@ -140,9 +140,10 @@ type KeyChange struct {
 }
 
 // RefreshToken is the stored record of a refresh token. A client exchanges a token once
-// for a new token of the same family. If a used token is sent again, the server revokes
-// its whole family (RFC 9700, section 4.14.2). There is one exception: for a short time
-// after the exchange, the same client may repeat the exchange.
+// for a new token of the same family. If somebody sends a used token again, the server
+// revokes the whole family of the token (RFC 9700, section 4.14.2). There is one
+// exception: for a short time after the exchange, the same client may repeat the
+// exchange.
 type RefreshToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash     [32]byte
@@ -237,8 +238,8 @@ type AccountService interface {
 	// Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login
 	// that issued the old JWT was revoked.
 	Renew(ctx context.Context, p *Principal) (*Grant, error)
-	// Logout revokes the family of the refresh token. If no token is given, Logout
-	// revokes all families of the user.
+	// Logout revokes the family of the refresh token. If the token is "", Logout revokes
+	// all families of the user.
 	Logout(ctx context.Context, p *Principal, refreshToken string) error
 	// RequireLogin fails with CodeUnauthenticated if the caller sent the JWT of a login
 	// that has ended.

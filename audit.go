@@ -63,7 +63,8 @@ const (
 	// user.
 	ActionAuditPruned Action = "audit.pruned"
 	// ActionAuditErased means that the server removed the content of audit entries,
-	// because their account was deleted. An entry with this action belongs to no user.
+	// because the account of the user was deleted. An entry with this action belongs to
+	// no user.
 	ActionAuditErased Action = "audit.erased"
 )
 

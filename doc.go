@@ -2,7 +2,7 @@
 // and the interfaces of its services.
 //
 // The package depends on the standard library only. Each other package implements one
-// service or uses one dependency. For example, package sqlite stores the types of
-// this package, package api serves them over HTTP, and package pool runs programs.
-// Only internal/app imports all packages.
+// service or uses one dependency. For example, package sqlite stores values of these
+// types, package api serves the values over HTTP, and package pool runs programs. Only
+// internal/app imports all packages.
 package pyth

@@ -9,9 +9,9 @@ import (
 // server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
-	// Name is the name of the program. It is "" for a program without a name. The name
-	// is authenticated by the encryption, so the program can be stored and decrypted
-	// only under this name.
+	// Name is the name of the program. It is "" for a program without a name. The
+	// encryption authenticates the name, so the program can be stored and decrypted only
+	// under this name.
 	Name       string
 	KDF        KDF
 	Nonce      []byte

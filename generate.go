@@ -8,8 +8,8 @@ import (
 // GenerationID identifies a Generation.
 type GenerationID string
 
-// GenerateRequest describes a program that a model must write. A field with its zero
-// value has its default.
+// GenerateRequest describes a program that a model must write. The zero value of a field
+// selects its default.
 type GenerateRequest struct {
 	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string

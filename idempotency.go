@@ -44,10 +44,11 @@ type IdempotentRequest struct {
 
 // IdempotencyStore stores requests that have an idempotency key.
 type IdempotencyStore interface {
-	// BeginRequest stores the request without an answer. If the user has a request with
-	// the same key that was created after "expired", BeginRequest returns the older
-	// request and stores nothing. It fails with CodeQuotaExceeded if the user already
-	// has "limit" requests. It fails with CodeNotFound if the user does not exist.
+	// BeginRequest stores the request without an answer. If the user already has a
+	// request with the same key, and this request was created after the time "expired",
+	// BeginRequest returns the older request and stores nothing. It fails with
+	// CodeQuotaExceeded if the user already has "limit" requests. It fails with
+	// CodeNotFound if the user does not exist.
 	BeginRequest(ctx context.Context, r *IdempotentRequest, expired time.Time, limit int) (*IdempotentRequest, error)
 	// EndRequest stores the answer to a request that has no answer yet. If the answer
 	// is nil, EndRequest deletes the request.

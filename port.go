@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// PortShare is the right to use one TCP port of a session until a time. Whoever has the
-// signature has the right.
+// PortShare is the right to use one TCP port of a session until the time ExpiresAt.
+// Everybody who has the signature has this right.
 type PortShare struct {
 	Session   SessionID
 	Port      int
@@ -19,11 +19,11 @@ type PortShare struct {
 // concurrent use.
 type PortService interface {
 	// DialPort connects to a TCP port on the loopback address of a session. The context
-	// limits only the connecting. The methods of the connection that set deadlines do
-	// nothing. DialPort fails with CodeNotFound if the session does not exist or belongs
-	// to another user, with CodeInvalid if the port is out of range or reserved, with
-	// CodePortUnavailable if no server listens on the port, and with
-	// CodeTooManyExecutions if the session has too many streams.
+	// limits only the time to connect. The methods of the connection that set deadlines
+	// do nothing. DialPort fails with CodeNotFound if the session does not exist or
+	// belongs to another user. It fails with CodeInvalid if the port is out of range or
+	// reserved. It fails with CodePortUnavailable if no server listens on the port. It
+	// fails with CodeTooManyExecutions if the session has too many streams.
 	DialPort(ctx context.Context, user UserID, session SessionID, port int) (net.Conn, error)
 	// SharePort signs the right to use a port. It fails as DialPort does, but it does not
 	// connect.

@@ -49,8 +49,8 @@ type Process struct {
 	Command string
 	// Terminal is true if the process has a terminal.
 	Terminal bool
-	// Exited is true if the process has ended. The following fields are only set then,
-	// except StartedAt and OutputBytes.
+	// Exited is true if the process has ended. The following fields, except StartedAt and
+	// OutputBytes, are set only if Exited is true.
 	Exited bool
 	// ExitCode is nil if a signal has ended the process. Signal is the name of this
 	// signal.
@@ -71,41 +71,44 @@ type ProcessOutput struct {
 	// End is the position after this part: the number of bytes that the process had
 	// written on both streams. A reader continues at End.
 	End int64
-	// Dropped is the number of bytes between the last part and this one that the session
-	// did not keep.
+	// Dropped is the number of missing bytes between the previous part and this part. The
+	// session did not keep these bytes.
 	Dropped int64
 }
 
 // ProcessService runs processes in sessions, beside the interpreter. It is safe for
 // concurrent use, and does not wait for runs. The processes survive the calls, and end
-// with their session. Each call counts as use of the session, and so does a byte of input
-// or of output that a caller receives. A process alone does not prolong its session.
+// with their session. Each call counts as a use of the session. Each byte of input, and
+// each byte of output that a caller receives, also counts as a use. A process alone does
+// not prolong its session.
 //
 // The methods fail with CodeNotFound if the session or the process does not exist, or if
 // the session belongs to another user. A session remembers its last 256 processes. It
-// keeps the last 16 MiB of output of each process, and 32 MiB for all together.
+// keeps the last 16 MiB of output of each process, and at most 32 MiB of output of all
+// processes together.
 type ProcessService interface {
 	// StartProcess starts a process. It fails with CodeInvalid if a field is invalid or
-	// the executable does not exist, with CodeTooManyExecutions if the session has too
-	// many running processes, and with CodeQuotaExceeded if the user has used up a daily
-	// quota.
+	// the executable does not exist. It fails with CodeTooManyExecutions if the session
+	// has too many running processes. It fails with CodeQuotaExceeded if the user has
+	// used up a daily quota.
 	StartProcess(ctx context.Context, user UserID, session SessionID, r *ProcessRequest) (*Process, error)
-	// RunProcess starts a process as StartProcess does. It calls started with the process,
-	// then output with each part of its output, and returns when the process has ended. If
-	// ctx ends or a function returns an error, RunProcess returns this error, and the
-	// process continues.
+	// RunProcess starts a process as StartProcess does. It calls the function "started"
+	// with the process, and then the function "output" with each part of the output of
+	// the process. It returns when the process has ended. If ctx ends, or if one of the
+	// functions returns an error, RunProcess returns the error, and the process
+	// continues.
 	RunProcess(ctx context.Context, user UserID, session SessionID, r *ProcessRequest, started func(*Process) error, output func(*ProcessOutput) error) (*Process, error)
-	// Processes returns the remembered processes, oldest first.
+	// Processes returns the processes that the session remembers, oldest first.
 	Processes(ctx context.Context, user UserID, session SessionID) ([]*Process, error)
 	// Process returns a process. If it has not ended, Process waits for its end, but no
 	// longer than the time "wait".
 	Process(ctx context.Context, user UserID, session SessionID, id ProcessID, wait time.Duration) (*Process, error)
-	// ReadProcess calls output with each part of the kept output after the position
-	// "after". If follow is true, it continues until the process has ended. It returns the
-	// last state of the process.
+	// ReadProcess calls the function "output" with each part of the output that the
+	// session has kept. It begins at the position "after". If "follow" is true, it
+	// continues until the process has ended. It returns the last state of the process.
 	ReadProcess(ctx context.Context, user UserID, session SessionID, id ProcessID, after int64, follow bool, output func(*ProcessOutput) error) (*Process, error)
-	// WriteProcess writes content to the standard input of the process or to its terminal,
-	// as soon as content returns bytes. If end is true, the input ends afterwards.
+	// WriteProcess reads bytes from "content", and writes them at once to the standard
+	// input or the terminal of the process. If "end" is true, the input then ends.
 	// WriteProcess returns when the process's pipe has received all bytes. It fails with
 	// CodeConflict if the process has no input, has ended, or does not read its input.
 	WriteProcess(ctx context.Context, user UserID, session SessionID, id ProcessID, content io.Reader, end bool) error

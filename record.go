@@ -142,8 +142,8 @@ type RecordService interface {
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
 }
 
-// NewExecutionID returns an ID for a run that the server accepted at the given time. A
-// sorted list of IDs is in the order of time.
+// NewExecutionID returns an ID for a run that the server accepted at the given time. If a
+// list of IDs is sorted, the earliest ID comes first.
 func NewExecutionID(at time.Time) ExecutionID {
 	var b [16]byte
 	_, _ = rand.Read(b[8:]) // Read never fails.

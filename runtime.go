@@ -35,8 +35,9 @@ const (
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{
 		{Python, "main.py", nil},
-		// Bash needs no runtime of its own: each sandbox can run it. With Python's runtime,
-		// it runs in the warm sandboxes that most servers have most of.
+		// Bash needs no separate runtime, because each sandbox can run it. It belongs to
+		// the runtime of Python, because most servers have more warm sandboxes for Python
+		// than for Node.
 		{Bash, "main.sh", []string{".bash"}},
 	}},
 	// Node searches all parent directories for node_modules, so it finds /node_modules

@@ -165,11 +165,11 @@ type SessionHost interface {
 	ReadSessionFile(ctx context.Context, id SessionID, path string, to func(size int64, content io.Reader) error) error
 	DeleteSessionFile(ctx context.Context, id SessionID, path string) error
 	// SessionStream opens a stream to the agent in the sandbox of the session. The
-	// context limits only the opening. Streams are independent of each other, of jobs
-	// and of file operations: any number of them may be used at the same time. The method
-	// Close of a stream ends blocked calls of Read and Write. A stream ends when its
-	// session ends. The caller must treat all bytes from a stream as hostile.
-	// SessionStream fails with CodeNotFound if the session does not exist, and with
-	// CodeTooManyExecutions if the session has too many open streams.
+	// context limits only the time to open the stream. Streams are independent of each
+	// other, of jobs and of file operations: any number of them may be used at the same
+	// time. The method Close of a stream ends blocked calls of Read and Write. A stream
+	// ends when its session ends. The caller must treat all bytes from a stream as
+	// hostile. SessionStream fails with CodeNotFound if the session does not exist, and
+	// with CodeTooManyExecutions if the session has too many open streams.
 	SessionStream(ctx context.Context, id SessionID) (io.ReadWriteCloser, error)
 }

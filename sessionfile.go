@@ -53,7 +53,7 @@ func ArchiveFormats() []ArchiveFormat { return []ArchiveFormat{ArchiveTarGzip, A
 type FileEventType string
 
 // Values of FileEventType. FilesOverflow means that events before it are missing, because
-// changes were faster than their receiver.
+// the receiver was slower than the changes.
 const (
 	FileCreated   FileEventType = "create"
 	FileWritten   FileEventType = "write"
@@ -91,34 +91,35 @@ type OpenFile interface {
 // FileService works with the files of sessions below their initial working directories.
 // It does not wait for runs, so it works while programs run. It never follows a symbolic
 // link: a path through a link fails with CodeConflict. Only paths that workpath.Fault
-// accepts are valid; others fail with CodeInvalid. The path "" is the working directory,
-// where a method allows it.
+// accepts are valid; others fail with CodeInvalid. Some methods also accept the path "",
+// which means the working directory.
 //
 // All methods are safe for concurrent use. They fail with CodeNotFound if the session or
-// the path does not exist, with CodeTooLarge if the disk of the session is full, and with
-// CodeTooManyExecutions if the session has too many operations at the same time.
+// the path does not exist. They fail with CodeTooLarge if the disk of the session is
+// full. They fail with CodeTooManyExecutions if the session has too many operations at
+// the same time.
 type FileService interface {
 	// StatFile describes an entry. It does not follow links. The path may be "".
 	StatFile(ctx context.Context, user UserID, session SessionID, path string) (*FileEntry, error)
-	// ListDirectory returns the entries below a directory, at most 10,000, with their
-	// paths from the working directory of the session. Entries of one directory are
-	// sorted by name, and the entries below a directory follow it. The depth is the number
-	// of levels, 1 to 64. The path may be "".
+	// ListDirectory returns the entries below a directory, at most 10,000. Their paths
+	// are relative to the working directory of the session. The entries of a directory
+	// are sorted by name. Each directory is followed by the entries below it. The depth
+	// is the number of levels, 1 to 64. The path may be "".
 	ListDirectory(ctx context.Context, user UserID, session SessionID, path string, depth int) ([]FileEntry, error)
 	// MakeDirectory creates a directory and the missing directories above it. It reports
-	// whether the directory is new. It fails with CodeConflict if the path is something
-	// else.
+	// whether the directory is new. It fails with CodeConflict if the path exists but is
+	// not a directory.
 	MakeDirectory(ctx context.Context, user UserID, session SessionID, path string) (created bool, err error)
 	// RemovePath removes a file or a directory. If recursive is false, a directory must
 	// be empty; otherwise RemovePath fails with CodeConflict.
 	RemovePath(ctx context.Context, user UserID, session SessionID, path string, recursive bool) error
 	// MovePath renames a file or a directory, and creates missing directories above the
 	// new path. If overwrite is false and the new path exists, it fails with
-	// CodeConflict. If overwrite is true, it replaces what exists there, also a directory
-	// with its content.
+	// CodeConflict. If overwrite is true, it replaces the existing file, or the existing
+	// directory with its content.
 	MovePath(ctx context.Context, user UserID, session SessionID, from, to string, overwrite bool) error
-	// CopyPath copies a file or a directory as MovePath moves it. The copy appears at once
-	// when it is complete.
+	// CopyPath copies a file or a directory. The rules for the new path are the same as
+	// in MovePath. The copy appears at the new path in one step, when it is complete.
 	CopyPath(ctx context.Context, user UserID, session SessionID, from, to string, overwrite bool) error
 	// OpenFile opens a regular file for reading. The caller must close it. It fails with
 	// CodeConflict if the path is not a regular file.
@@ -133,15 +134,17 @@ type FileService interface {
 	PackFiles(ctx context.Context, user UserID, session SessionID, path string, format ArchiveFormat, begin func(), w io.Writer) error
 	// UnpackFiles unpacks an archive into a directory, which it creates if it is missing.
 	// It replaces existing files, and returns the number of entries. It fails with
-	// CodeInvalid if the archive contains anything but files and directories with valid
-	// paths, or a path twice. If it fails, it has changed nothing. The path may be "".
+	// CodeInvalid if the archive contains an entry that is neither a file nor a
+	// directory, an invalid path, or the same path twice. If it fails, it has changed
+	// nothing. The path may be "".
 	UnpackFiles(ctx context.Context, user UserID, session SessionID, path string, format ArchiveFormat, content io.Reader) (entries int, err error)
-	// WatchFiles passes on the changes in a directory until the context ends or the
-	// directory is removed; it then returns the cause of the context, or nil. If recursive
-	// is true, the directories below it are watched too. It calls "begin" when changes are
-	// being watched. A file that replaces another one is reported as created. A file that
-	// is moved from an unwatched directory is reported as created, and one that is moved
-	// to such a directory as removed. The path may be "". A session can have 8 watches at
-	// the same time.
+	// WatchFiles calls the function "to" for each change in a directory. If "recursive"
+	// is true, it also watches the directories below this directory. When the context
+	// ends, it returns the cause of the context. When the directory is removed, it
+	// returns nil. It calls "begin" when the watch has begun, before it reports the first
+	// change. If a file replaces another file, WatchFiles reports the file as created. If
+	// a file moves from an unwatched directory, WatchFiles reports it as created. If a
+	// file moves to an unwatched directory, WatchFiles reports it as removed. The path
+	// may be "". A session can have 8 watches at the same time.
 	WatchFiles(ctx context.Context, user UserID, session SessionID, path string, recursive bool, begin func() error, to func(*FileEvent) error) error
 }

@@ -341,10 +341,10 @@ type ExecutionStore interface {
 	// DeleteExecution deletes a record and its content. It fails with CodeConflict if
 	// the run has not ended.
 	DeleteExecution(ctx context.Context, user UserID, id ExecutionID) error
-	// UnendedExecutions returns the records of all users that have not ended, by
-	// ascending ID. The records do not contain the content of the runs.
-	// UnendedExecutions returns records with an ID greater than "after", but no more
-	// than "limit" records. It does not return asynchronous runs.
+	// UnendedExecutions returns the records of runs that have not ended, by ascending ID.
+	// The runs belong to all users. The records do not contain the content of the runs.
+	// UnendedExecutions returns records with an ID greater than "after", but no more than
+	// "limit" records. It does not return asynchronous runs.
 	UnendedExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ExecutionRecord, error)
 	// ExpireExecutionContents removes the content of runs that ended before the given
 	// time, and sets the field Content of their records to ContentExpired. It changes

@@ -10,8 +10,8 @@ import (
 // WebhookID identifies a webhook.
 type WebhookID string
 
-// DeliveryID identifies a delivery. The header webhook-id contains this ID. A sorted
-// list of IDs is in the order of time.
+// DeliveryID identifies a delivery. The header webhook-id contains this ID. If a list of
+// IDs is sorted, the earliest delivery comes first.
 type DeliveryID string
 
 // WebhookEvent is the name of an event that webhooks receive.
@@ -301,7 +301,8 @@ type WebhookService interface {
 
 // WebhookStore stores webhooks and their deliveries. Some methods of ExecutionStore and
 // QueueStore start or end a run. In the same transaction, these methods store the
-// deliveries of this event. Each webhook gets only one delivery for an event of a run.
+// deliveries that report the start or the end. Each webhook gets only one delivery for an
+// event of a run.
 type WebhookStore interface {
 	// CreateWebhook stores a webhook. It fails with CodeConflict if the user already
 	// has "limit" webhooks for all runs. If w.Execution is not "", CreateWebhook

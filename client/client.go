@@ -111,16 +111,16 @@ type call struct {
 	query        url.Values
 	header       http.Header
 	// body is the value to encode as JSON. It is nil for a request without JSON. The
-	// field "content" is a body of other bytes.
+	// field "content" is the body of a request that is not JSON.
 	body    any
 	content io.ReadSeeker
-	// repeatable is true if the client may send the request twice, because the server
-	// executes it only once.
+	// repeatable is true if the client may send the request twice. Even then, the request
+	// has its effect only once.
 	repeatable bool
 }
 
-// Call sends a request to a path of the API, and decodes the response into the value to
-// which the given pointer points. If the body is not nil, Call encodes it as JSON. Use
+// Call sends a request to a path of the API, and decodes the response into the parameter
+// "answer", which must be a pointer. If the body is not nil, Call encodes it as JSON. Use
 // Call for operations for which this package has no method.
 func (c *Client) Call(ctx context.Context, method, path string, body, answer any) error {
 	return c.do(ctx, &call{method: method, path: path, body: body, repeatable: method != http.MethodPost}, answer)

@@ -28,8 +28,8 @@ func (s *Session) RunProcess(ctx context.Context, r *ProcessRequest) (*Process, 
 	return p, s.client.do(ctx, &call{method: http.MethodPost, path: s.path() + "/processes", query: query, body: r, header: idempotent(), repeatable: true}, p)
 }
 
-// Processes returns the running processes of the session, and the last ones that have
-// ended, oldest first.
+// Processes returns the running processes of the session, and the processes that ended
+// last, oldest first.
 func (s *Session) Processes(ctx context.Context) ([]Process, error) {
 	var answer ProcessList
 	err := s.client.do(ctx, &call{method: http.MethodGet, path: s.path() + "/processes", repeatable: true}, &answer)
@@ -57,9 +57,10 @@ func (s *Session) WaitProcess(ctx context.Context, pid int64) (*Process, error) 
 	}
 }
 
-// FollowProcess calls output with the output of the process, from the first output that
-// the session has kept, and returns when the process has ended. If the connection fails,
-// FollowProcess connects again and continues with the next output.
+// FollowProcess calls the function "output" with each part of the output of the process.
+// It begins with the oldest output that the session still has, and returns when the
+// process has ended. If the connection fails, FollowProcess connects again and continues
+// with the next output.
 func (s *Session) FollowProcess(ctx context.Context, pid int64, output func(*Output)) (*Process, error) {
 	last := int64(0)
 	for failures := 0; ; {

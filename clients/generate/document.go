@@ -130,7 +130,7 @@ func (d *document) define(name string) (definition, error) {
 		merged := d.merge(p)
 		result.fields = append(result.fields, field{
 			name: name, description: description, kind: k, required: slices.Contains(required, name),
-			// In a change, only an absent field keeps its value: an empty text or list
+			// In a change, only an absent field keeps its value: an empty string or list
 			// removes the value.
 			zeroIsAbsent: !strings.HasSuffix(result.name, "Change") && (k.base != "integer" && k.base != "boolean" ||
 				k.base == "integer" && merged.Minimum != nil && *merged.Minimum > 0 ||

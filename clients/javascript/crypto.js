@@ -54,7 +54,7 @@ export async function seal(password, publicKey, sandboxId, ephemeral = random(32
   return concatBytes(encapsulated, cipher.encrypt(bytes(password)));
 }
 
-/** X25519 (RFC 7748), by the platform. The platform refuses public keys of low order. */
+/** X25519 (RFC 7748). The platform implements it, and refuses public keys of low order. */
 async function exchange(ephemeral, publicKey) {
   const algorithm = { name: 'X25519' };
   // The private key as PKCS #8 (RFC 8410, section 7).

@@ -23,7 +23,7 @@ export async function* messages(body) {
   }
 }
 
-/** Reads the chunks of a body. It cancels the body when the loop ends, also in browsers without iterable streams. */
+/** Reads the chunks of a body. It cancels the body when the loop ends, even in browsers without iterable streams. */
 async function* chunks(body) {
   const reader = body.getReader();
   try {

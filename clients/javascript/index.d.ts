@@ -43,7 +43,7 @@ export interface ClientOptions {
 }
 
 export interface RunOptions extends Omit<ApiRunOptions, 'files'> {
-  /** Files by path, or a list of input files of the API. */
+  /** An object that maps paths to contents, or a list of input files in the format of the API. */
   files?: Record<string, Data> | InputFile[];
   /** Cancels the run. */
   signal?: AbortSignal;
@@ -57,7 +57,7 @@ export interface StartOptions extends ProgramOptions {
   webhook?: WebhookRequest;
 }
 
-/** An event of a run. The last one is end, whose run has an empty stdout and stderr. */
+/** An event of a run. The last event has the type end. The stdout and stderr of its run are empty. */
 export type Event =
   | { type: 'start'; id: string }
   | { type: 'stdout' | 'stderr'; text: string }
@@ -77,9 +77,9 @@ export declare class Client {
   start(code: string, options?: StartOptions): Promise<Execution>;
   /** Returns a run with its code and output. */
   execution(id: string): Promise<Execution>;
-  /** Returns a run when it has ended. */
+  /** Waits until a run has ended, and returns the run. */
   wait(id: string, options?: { signal?: AbortSignal }): Promise<Execution>;
-  /** Returns the events of a run from the first one. After a lost connection it continues with the next event. */
+  /** Returns all events of a run. After a lost connection, it connects again and continues with the next event. */
   events(id: string, options?: { signal?: AbortSignal }): AsyncGenerator<Event, void, undefined>;
   /** Returns the runs, newest first. */
   executions(filters?: {
@@ -114,7 +114,7 @@ export declare class Client {
   packages(language?: Language): Promise<PackageInfo[]>;
   /** Installs a package, such as numpy>=2, with its dependencies. */
   addPackage(requirement: string, options?: { language?: Language }): Promise<PackageInfo>;
-  /** Removes a package and the dependencies that nothing else needs. */
+  /** Removes a package, and its dependencies that no other package needs. */
   removePackage(name: string, options?: { language?: Language }): Promise<void>;
   /** Returns the entries of the audit log, newest first. */
   audit(filters?: {
@@ -148,9 +148,9 @@ export declare class Client {
 export declare class Session {
   private constructor();
   readonly id: string;
-  /** The session as of the last call of change(), or as of its creation. */
+  /** The state of the session after the last call of change(), or when you opened or fetched the session. */
   readonly info: SessionInfo;
-  /** Ends the session and deletes its files. A session that has already ended is no error. */
+  /** Ends the session and deletes its files. If the session has already ended, this is not an error. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
   /** Changes the name, the labels or the idle time-out, and prolongs the session. Without changes, it only prolongs the session. */

@@ -6,15 +6,16 @@ import { contentOf, eventOf, messages } from './events.js';
 
 export { ApiError, ConnectionLostError, UnknownServerError, contentOf, defaultKeyCost, encrypt, seal };
 
-/** The longest Retry-After that a client waits for, in milliseconds. */
+/** The longest time that the client waits because of the header Retry-After, in milliseconds. */
 const maxRetryAfterMs = 30_000;
 
 /** The longest time that the server waits for the end of a run, in seconds. */
 const maxWait = 60;
 
 /**
- * Refuses a path with a segment that is empty, "." or "..". Such a segment comes from a name or an ID.
- * URL parsers remove it, and the request would reach another operation with the key of the client.
+ * Refuses a path with a segment that is empty, "." or "..". A name or an ID can be such a segment.
+ * URL parsers remove the segment. The request, which contains the client's API key, would then reach
+ * another operation.
  */
 function checkPath(path) {
   if (path.slice(1).split('/').some((segment) => ['', '.', '..'].includes(segment))) {
@@ -51,7 +52,7 @@ export class Client {
     return response;
   }
 
-  /** Sends a request, and repeats it after failures without an effect. */
+  /** Sends a request. Repeats the request after a failure if the failed request had no effect. */
   async #send(call) {
     checkPath(call.path);
     for (let attempt = 0; ; attempt++) {
@@ -304,7 +305,7 @@ export class Session {
   }
 }
 
-// `await using` closes a session in languages that have it.
+// In JavaScript engines that support it, `await using` closes a session.
 if (Symbol.asyncDispose) {
   Object.defineProperty(Session.prototype, Symbol.asyncDispose, { value: Session.prototype.close });
 }
@@ -314,7 +315,7 @@ const once = () => ({ 'Idempotency-Key': crypto.randomUUID() });
 
 const request = (code, options) => ({ code, ...encodeFiles(options) });
 
-/** Replaces an object of files by path with the list of the API. */
+/** Converts an object that maps paths to contents to the list of files that the API expects. */
 function encodeFiles({ files, ...options }) {
   if (files === undefined || Array.isArray(files)) return files === undefined ? options : { ...options, files };
   const list = Object.entries(files).map(([path, content]) =>

@@ -15,12 +15,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// downloadTimeout is the time-out for a backup on the server and its transfer. It is
-// longer than the time-out of the server.
+// downloadTimeout is the maximum time in which the server makes a backup and sends it. It
+// is longer than the time-out of the server for this request.
 const downloadTimeout = 65 * time.Minute
 
-// download reads a backup from the server and verifies it. The file gets its name after
-// the verification.
+// download reads a backup from the server and verifies it. The file gets its final name
+// only after the verification.
 func (c *backupCommand) download(ctx context.Context) (err error) {
 	if c.WithRootKey {
 		return errors.New("--with-root-key does not work with --server, because a server never sends its root key")

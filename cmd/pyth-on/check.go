@@ -60,8 +60,8 @@ func (c *serveCommand) check(p *parsed) error {
 	return nil
 }
 
-// describe returns a short text for the operator. It contains the path of the settings
-// file and the number of changed settings.
+// describe returns a short description for the operator. It contains the path of the
+// settings file and the number of changed settings.
 func (p *parsed) describe() string {
 	changed := 0
 	for _, s := range p.settings() {

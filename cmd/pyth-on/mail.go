@@ -60,8 +60,8 @@ func (f *mailFlags) confirms() bool {
 }
 
 // confirmLink returns the start of the link that confirms an address; "" if the server
-// asks nobody to confirm an address. The link cannot contain the host of a request,
-// because another person can choose this host.
+// asks nobody to confirm an address. The host of the link never comes from a request,
+// because an attacker can choose the host in a request.
 func (f *mailFlags) confirmLink(publicURL string) (string, error) {
 	switch {
 	case !f.confirms():

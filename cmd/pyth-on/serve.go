@@ -209,8 +209,8 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 
 // offerSetup prints a link if there is no administrator. With this link, the operator
 // registers the first administrator. The link contains a secret code, so offerSetup
-// does not write it to the log. The server prints the link last, because before that a
-// browser would wait until the server has built its image.
+// does not write it to the log. The server prints the link last. If the operator opened
+// the link earlier, the browser would wait until the server has built its image.
 func (c *serveCommand) offerSetup(ctx context.Context, accounts *app.Accounts, publicURL string, logger *slog.Logger) error {
 	counts, err := accounts.Count(ctx)
 	if err != nil || counts.ActiveAdmins > 0 {

@@ -33,7 +33,8 @@ func (c *sessionsExecCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	// In a terminal, the interrupt key is input for the command.
+	// If the started command has a terminal, the interrupt key sends no signal. It is
+	// input for the started command.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer stop()
 	session, err := server.Session(ctx, c.ID)
@@ -114,7 +115,8 @@ func (c *sessionsExecCommand) wantsTerminal() bool {
 	}
 }
 
-// terminalSize returns the size of the terminal, or a usual size if there is none.
+// terminalSize returns the size of the terminal, or a default size if there is no
+// terminal.
 func terminalSize() client.TerminalSize {
 	size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ)
 	if err != nil || size.Col == 0 || size.Row == 0 {
@@ -140,8 +142,9 @@ func followSize(ctx context.Context, attached *client.Attachment) {
 	}
 }
 
-// makeRaw lets the terminal pass on every key without interpretation. The caller must call
-// the function "restore" at the end. Without a terminal, makeRaw does nothing.
+// makeRaw sets the terminal to raw mode. In this mode, the terminal passes each key to
+// this command without interpretation. The caller must call the function "restore" at the
+// end. Without a terminal, makeRaw does nothing.
 func makeRaw(fd int) (restore func(), err error) {
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if errors.Is(err, unix.ENOTTY) {

@@ -110,7 +110,7 @@ func askSecret(ctx context.Context, in *bufio.Reader, prompt, name string) (stri
 }
 
 // cleanLines replaces unprintable characters, except line ends and tabs. The text may
-// come from a server or from another user's program. Such a text must not control the
+// come from a server or from another user's program. This text must not control the
 // terminal.
 func cleanLines(text string) string {
 	return strings.Map(func(r rune) rune {

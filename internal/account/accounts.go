@@ -28,8 +28,9 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 		return nil, err
 	}
 	account := newAccount{NewUser: pyth.NewUser{Email: email, Password: password}}
-	// An administrator has chosen the users with an invite, so they need no confirmation.
-	// Do not check the policy here, because it can change after mayRegister.
+	// An administrator chose each user who has an invite, so these users need no
+	// confirmation. Do not check the policy here, because it can change after
+	// mayRegister.
 	if used == nil && !s.configuredInvite(invite) {
 		account.unconfirmedAt = s.unconfirmedSince()
 	}

@@ -12,9 +12,9 @@ import (
 type Confirmation string
 
 // Modes of confirmation. With ConfirmationOff, the server asks nobody to confirm an
-// address. With ConfirmationOptional, it sends a mail to each new address. With
-// ConfirmationRequired, an account with an unconfirmed address can also do nothing except
-// manage the account.
+// address. With ConfirmationOptional, it sends a mail to each new address.
+// ConfirmationRequired does the same. In addition, a user with an unconfirmed address can
+// only manage the account.
 const (
 	ConfirmationOff      Confirmation = "off"
 	ConfirmationOptional Confirmation = "optional"

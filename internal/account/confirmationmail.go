@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// NewConfirmationMailer returns a running Mailer of links that confirm e-mail addresses.
-// The caller closes it.
+// NewConfirmationMailer returns a running Mailer. It mails links with which users confirm
+// their e-mail addresses. The caller closes it.
 func NewConfirmationMailer(c MailerConfig) *Mailer {
 	return newMailer("confirmation token", c, (*Mailer).sendConfirmation)
 }

@@ -90,8 +90,9 @@ type signInState struct {
 	ExpiresAt              time.Time
 }
 
-// stateLabel is the associated data for the encryption of signInState. It prevents an
-// attacker from using another value that was encrypted with the same key as a state.
+// stateLabel is the associated data for the encryption of signInState. If the server
+// encrypts other values with the same key, these values have other labels. So an attacker
+// cannot use such a value as a state.
 var stateLabel = []byte("pyth-on/oidc-state/1")
 
 // Begin starts a sign-in at the provider.

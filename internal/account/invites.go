@@ -37,7 +37,7 @@ func (s *Service) mayRegister(ctx context.Context, email, code string) (*pyth.In
 	switch s.policy.Load().Registration {
 	case RegistrationOpen:
 		if stored != nil && stored.Email != "" && stored.Email != pyth.EmailKey(email) {
-			return nil, nil // The invite of another address proves nothing.
+			return nil, nil // An invite for another address does not confirm this address.
 		}
 		return stored, nil
 	case RegistrationInvite:

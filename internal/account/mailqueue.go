@@ -26,8 +26,8 @@ type mailQueue struct {
 	done    sync.WaitGroup
 }
 
-// newMailQueue returns a running queue. The caller closes it. For each request, it calls
-// the function "send" with the e-mail address.
+// newMailQueue returns a running queue. The caller closes it. For each request, the queue
+// calls the function "send" with the e-mail address.
 func newMailQueue(content string, logger *slog.Logger, send func(ctx context.Context, email string) error) *mailQueue {
 	ctx, stop := context.WithCancel(context.Background())
 	q := &mailQueue{content: content, logger: logger, emails: make(chan string, maxQueuedMails), stop: stop}

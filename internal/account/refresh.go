@@ -99,9 +99,9 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 			return err
 		}
 	}
-	// Use the absolute value of the time difference. Otherwise the difference is negative
-	// after an operator sets the clock back, and the client could repeat the exchange for
-	// longer.
+	// Use the absolute value of the time difference. Otherwise the difference would be
+	// negative after an operator sets the clock back, and the client could repeat the
+	// exchange for longer.
 	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}

@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// NewResetMailer returns a running Mailer of reset tokens. Without a URL, its mails
-// contain only the token. The caller closes it.
+// NewResetMailer returns a running Mailer that mails reset tokens. Without a URL, the
+// mails contain only the token. The caller closes it.
 func NewResetMailer(c MailerConfig) *Mailer {
 	return newMailer("reset token", c, (*Mailer).sendReset)
 }

@@ -67,8 +67,9 @@ func TestResetMailerMailsAToken(t *testing.T) {
 	s.login(t, email, "staple of another kind")
 }
 
-// TestMailedResetTakesAccountOver checks what remains for a person who registered an account
-// with the address of another person, after this other person has reset the password.
+// TestMailedResetTakesAccountOver resets the password of an account whose address is not
+// confirmed. Another person, not the owner of the address, may have registered this
+// account. So the earlier credentials must be invalid after the reset.
 func TestMailedResetTakesAccountOver(t *testing.T) {
 	s := newService(t, confirming(account.ConfirmationOptional))
 	g := s.register(t, email)

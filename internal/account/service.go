@@ -6,8 +6,9 @@
 // because login returns this key.
 //
 // A login does not reveal whether an account exists: neither the response nor the
-// duration depends on it. Only registration reveals whether an account exists. The memory
-// for password hashing is limited, even if many users log in at the same time.
+// duration depends on whether the account exists. Only registration reveals whether an
+// account exists. The memory for password hashing is limited, even if many users log in
+// at the same time.
 package account
 
 import (

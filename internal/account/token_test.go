@@ -46,8 +46,8 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 }
 
 // claims returns the claims of a JWT that the service would issue for the grant now. The
-// claims in the parameter "change" are added or replace the usual claims. If a value in
-// "change" is nil, the function removes the claim.
+// function adds the claims in the parameter "change", or replaces the usual claims with
+// them. If a value in "change" is nil, the function removes the claim.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{

@@ -1,6 +1,6 @@
-// Package agentcall makes calls to the agents in the sandboxes of sessions over streams.
-// The agents may be hostile. The package limits the size of each message and the time of
-// each answer. The callers must check the content of the messages.
+// Package agentcall calls the agents in the sandboxes of sessions. Each call uses a
+// stream. The agents may be hostile. The package limits the size of each message and the
+// time of each answer. The callers must check the content of the messages.
 package agentcall
 
 import (
@@ -104,8 +104,8 @@ func Explain(err error) error {
 	return &pyth.Error{Code: pyth.CodeNotFound, Message: "The session has ended. Open a new session.", Err: err}
 }
 
-// Time converts a Unix time of the agent in milliseconds. RFC 3339 has no times after the
-// year 9999.
+// Time converts a Unix time that the agent sent, in milliseconds. It limits the time to
+// the year 9999, because RFC 3339 has no later times.
 func Time(ms int64) time.Time {
 	const last = 253402300799999 // The end of the year 9999.
 	return time.UnixMilli(min(max(ms, 0), last))

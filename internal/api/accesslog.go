@@ -81,7 +81,7 @@ func levelOf(code pyth.Code) slog.Level {
 	case pyth.CodeLLMNotConfigured, pyth.CodeRuntimeUnavailable, pyth.CodeDraining:
 		return slog.LevelInfo // A missing setting or a server that stops is not a failure.
 	case pyth.CodeOverloaded, pyth.CodeIndexUnavailable, pyth.CodeLLMFailed, pyth.CodeLLMTimeout:
-		return slog.LevelWarn // The load or another server is the cause.
+		return slog.LevelWarn // The load or another server caused the error.
 	default:
 		return slog.LevelError
 	}

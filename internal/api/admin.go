@@ -75,7 +75,7 @@ func (q *UserQuotas) fields() map[pyth.QuotaName]*QuotaLimit {
 	}
 }
 
-// AdminUser describes an account for administrators.
+// AdminUser describes an account in a response to an administrator.
 type AdminUser struct {
 	_ struct{} `doc:"An account, as administrators see it."`
 

@@ -189,8 +189,9 @@ func TestDeniedAttemptsAreRecorded(t *testing.T) {
 			[]*http.Request{anonymous("POST", "/api/login", loginJSON), anonymous("POST", "/api/login", loginJSON)},
 			[]noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionUserLogin}}},
 		},
-		// The API must not write audit entries for these requests. The requests only read
-		// data, match no audited action, or the service writes their entries.
+		// The API must not write audit entries for these requests. Some of them only read
+		// data, and some match no audited action. For the others, the service writes the
+		// entries.
 		"actions that the log does not contain": {[]*http.Request{bad("GET", "/api/v1/keys", ""), bad("POST", "/api/verify", ""), bad("GET", "/api/v1/audit", "")}, nil},
 		"with a fault":                          {[]*http.Request{anonymous("POST", "/api/login", `{}`), anonymous("POST", "/api/nothing", "")}, nil},
 	} {

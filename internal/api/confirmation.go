@@ -76,9 +76,10 @@ func (h *Handler) confirmEmail(ctx context.Context, in *confirmInput) (*noOutput
 }
 
 // sendConfirmation sends a link to a new address, if the server asks for confirmations.
-// It sends no mail if the address has received too many. Otherwise somebody could fill
-// the mailbox of another person with many registrations or changes of addresses. The
-// request succeeds in any case, because others can use up the limit of an address.
+// It sends no mail if the server has sent too many mails to the address. Otherwise
+// somebody could fill the mailbox of another person with many registrations or changes of
+// addresses. The request succeeds even without a mail, because other clients can use up
+// the limit of the address.
 func (h *Handler) sendConfirmation(ctx context.Context, u *pyth.User) {
 	if h.cfg.SendConfirmation == nil || u.EmailUnconfirmedAt.IsZero() {
 		return

@@ -85,7 +85,7 @@ func TestConfirmationIsSentToNewAddresses(t *testing.T) {
 	if res := s.send(anonymous("POST", "/api/email/confirm", `{"token": "pyconfirm_x"}`)); res.StatusCode != http.StatusNoContent || x.calls[len(x.calls)-1] != "confirm pyconfirm_x" {
 		t.Errorf("got %d, calls %q", res.StatusCode, x.calls)
 	}
-	// One client gets five mails an hour to an address.
+	// One client can request five mails an hour for one address.
 	for range 6 {
 		register := anonymous("POST", "/api/register", `{"email": "ADA@example.org", "password": "correct horse battery"}`)
 		if res := s.send(register); res.StatusCode >= 300 {
@@ -101,8 +101,9 @@ func TestConfirmationIsSentToNewAddresses(t *testing.T) {
 	}
 }
 
-// TestOthersCannotUseUpMails checks that other clients cannot use up the mails of the owner
-// of an address, and that they together cannot fill the mailbox.
+// TestOthersCannotUseUpMails checks that other clients cannot use up the mail limit of
+// the owner of an address. It also checks that many clients together cannot fill the
+// mailbox.
 func TestOthersCannotUseUpMails(t *testing.T) {
 	var sent int
 	s := newServer(t, func(c *api.Config) {

@@ -18,11 +18,11 @@ type Denials interface {
 }
 
 // The type "denied" writes audit entries for requests that the API itself denied. The
-// service for the action does not see these requests. The causes are missing or invalid
-// credentials, rate limits, and unknown encrypted programs. Callers can repeat such
-// requests without limit. So the number of entries is limited for each caller, and for
-// all unknown callers together. The next entry for an unknown caller contains the number
-// of omitted entries.
+// service for the action does not see these requests. The API denies them because of
+// missing or invalid credentials, rate limits, or unknown encrypted programs. Callers can
+// repeat such requests without limit. So the number of entries is limited for each
+// caller, and for all unknown callers together. The next entry for an unknown caller
+// contains the number of omitted entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter

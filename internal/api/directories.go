@@ -68,8 +68,8 @@ const (
 	directoryPath   = directoriesPath + "/" + filePath
 )
 
-// registerDirectories registers operations on trees of files. They do not wait for the
-// runs of the session.
+// registerDirectories registers operations on trees of files. These operations do not
+// wait for the runs of the session.
 func (h *Handler) registerDirectories() {
 	conflict := []int{http.StatusNotFound, http.StatusConflict}
 	disk := append([]int{http.StatusRequestEntityTooLarge}, conflict...)

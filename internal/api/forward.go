@@ -33,7 +33,8 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t *portTarget,
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	// The server does not wait for connections that WebSocket has taken over.
+	// Cancel the request when the server stops. A stopping server does not wait for
+	// connections that WebSocket has taken over.
 	defer context.AfterFunc(h.drained, cancel)()
 	r = r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
@@ -46,8 +47,8 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t *portTarget,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return h.cfg.Ports.DialPort(ctx, t.user, t.session, t.port)
 		},
-		// Each request has a stream of its own, so that a session without requests has no
-		// open streams.
+		// Each request uses a separate stream to the session, so that a session without
+		// requests has no open streams.
 		DisableKeepAlives: true, DisableCompression: true,
 		ResponseHeaderTimeout: portAnswerTimeout, MaxResponseHeaderBytes: 64 << 10,
 	}
@@ -114,7 +115,7 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest, t *portTarget) {
 		out.Header.Del("Authorization")
 	}
 	t.cleanCookies(out)
-	// Servers compare Origin with Host.
+	// Change Origin together with Host, because servers compare the two headers.
 	scheme := callerScheme(p.In, h.live.Load().TrustedProxies)
 	if out.Header.Get("Origin") == scheme+"://"+p.In.Host {
 		out.Header.Set("Origin", "http://"+own)
@@ -127,7 +128,8 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest, t *portTarget) {
 	}
 }
 
-// host is the host of the server in the session. Many servers refuse other hosts.
+// host returns the host and the port of the server in the session. Many servers refuse
+// requests for other hosts.
 func (t *portTarget) host() string { return "localhost:" + strconv.Itoa(t.port) }
 
 // cleanCookies removes the cookies of this server from a request.
@@ -162,9 +164,9 @@ func controlsProxy(name string) bool {
 	return false
 }
 
-// clean removes headers from a response that would have an effect beyond the response: on
+// clean removes the response headers that would have an effect beyond the response: on
 // the whole origin, on other hosts of the domain, on a reverse proxy, or on later
-// requests. The header "ours" contains the headers that this server has set.
+// requests. The parameter "ours" contains the headers that this server has set.
 func (t *portTarget) clean(answer *http.Response, ours http.Header) {
 	header := answer.Header
 	for _, name := range []string{
@@ -214,8 +216,8 @@ func cleanSetCookie(header http.Header) {
 	}
 }
 
-// cleanLocation changes a redirect to the server itself, so that it leads through this
-// server.
+// cleanLocation changes a redirect whose target is the server in the session itself. The
+// new target is a path below t.prefix, so that the client reaches it through this API.
 func (t *portTarget) cleanLocation(header http.Header) {
 	location := header.Get("Location")
 	if location == "" {

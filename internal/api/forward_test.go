@@ -76,8 +76,8 @@ func serveRaw(t *testing.T, response string) string {
 	return l.Addr().String()
 }
 
-// requests returns a request to the server on the host of the API, and a request on the
-// preview host.
+// requests returns two requests to the server in the session: one through the host of the
+// API, and one through the preview host.
 func (f *forwarder) requests(ctx context.Context) map[string]*http.Request {
 	f.Helper()
 	all := map[string]*http.Request{}

@@ -55,9 +55,9 @@ type Config struct {
 	// operations respond with not_implemented.
 	Files pyth.FileService
 	// Ports connects to servers in sessions. If Ports is nil, its operations respond with
-	// not_implemented. PreviewDomain is the domain below which signed addresses of these
-	// servers have their hosts. If it is "", there are no signed addresses. The API does
-	// not serve requests to hosts below this domain.
+	// not_implemented. PreviewDomain is the parent domain of the hosts in signed
+	// addresses of these servers. If it is "", there are no signed addresses. Requests to
+	// hosts below this domain do not reach the API.
 	Ports         pyth.PortService
 	PreviewDomain string
 	// Queue accepts asynchronous runs. If Queue is nil, the server ignores the header
@@ -109,9 +109,8 @@ type Config struct {
 	// ZK serves encrypted programs. If ZK is nil, the operations on encrypted programs
 	// respond with not_implemented.
 	ZK pyth.EncryptedService
-	// Generations generates programs. If Generations is nil, the operation for a
-	// generation does not exist. GenerateTimeout is the time-out of one reply of the
-	// model.
+	// Generations generates programs. If Generations is nil, the operation that generates
+	// programs does not exist. GenerateTimeout is the time-out of one reply of the model.
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 

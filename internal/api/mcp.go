@@ -22,9 +22,9 @@ import (
 const mcpPath = "/mcp"
 
 // serveMCP adds the route /mcp if Config.MCP is set. The handler of the protocol calls
-// the API with the credentials of its caller, so each operation checks scopes and limits
-// itself. The route only checks what all messages need: credentials, the origin, the
-// rate and the size.
+// the API with the credentials of the MCP client. So each operation checks scopes and
+// limits itself. The route only checks what all messages need: credentials, the origin,
+// the rate and the size.
 func (h *Handler) serveMCP() {
 	if h.cfg.MCP == nil {
 		return
@@ -68,8 +68,9 @@ func (h *Handler) admitMCP(r *http.Request) error {
 
 // checkMCPOrigin refuses the pages of other sites. The protocol requires this, because a
 // page can change the address of its own host name to an address of the user's network
-// (DNS rebinding). So the host of the request proves nothing. The page of an origin in
-// --cors-origins, of --public-url, and of this machine may send messages.
+// (DNS rebinding). So the host of the request proves nothing. Only pages of these origins
+// may send messages: the origins in --cors-origins, the origin of --public-url, and the
+// origins on the machine of the user (loopback addresses).
 func (h *Handler) checkMCPOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -110,8 +111,8 @@ type messageWriter struct {
 	// The function "refuse" writes an error response.
 	refuse func(error)
 	// header is only for the protocol library, which changes it without a lock. The
-	// goroutine that sends comments must not read it. Otherwise the process could end,
-	// because Go detects concurrent uses of a map.
+	// goroutine that sends comments must not read it. Otherwise Go could end the process,
+	// because it detects concurrent uses of a map.
 	header http.Header
 
 	mu sync.Mutex
@@ -202,8 +203,9 @@ func (w *messageWriter) send(p []byte) (int, error) {
 // FlushError does nothing, because each write of a stream is already flushed.
 func (*messageWriter) FlushError() error { return nil }
 
-// comment sends a comment. Only calls take so long that a comment is due, and the response
-// to a call is a stream. So the comment can begin the response.
+// comment sends a comment. Only the response to a tool call can take so long that a
+// comment is necessary. This response is a stream. So a comment may be the first part of
+// the response.
 func (w *messageWriter) comment() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -42,8 +42,8 @@ func TestMessageWriterHasItsOwnHeader(t *testing.T) {
 	}
 }
 
-// TestMessageWriterContinuesStream checks the response of a library that sends an error as
-// JSON after a comment has begun the stream.
+// TestMessageWriterContinuesStream checks the response if the protocol library sends an
+// error as JSON after a comment has begun the stream.
 func TestMessageWriterContinuesStream(t *testing.T) {
 	t.Parallel()
 	answer := httptest.NewRecorder()

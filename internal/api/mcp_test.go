@@ -20,7 +20,7 @@ func withMCP(serve http.HandlerFunc) func(*api.Config) {
 }
 
 // postMCP sends a message with the given headers. The OpenAPI document does not contain
-// the endpoint, so the response is not compared with it.
+// the endpoint, so postMCP does not compare the response with the document.
 func (s *server) postMCP(message string, headers map[string]string) answer {
 	s.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(message))

@@ -118,7 +118,8 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		})
 		return
 	}
-	// The mux would change the path, which belongs to a server in a session.
+	// Do not use the mux for a request to a server in a session. The mux would change the
+	// path, but the server must receive the path unchanged.
 	if t, ok := portRequest(r); ok {
 		req.route = portRoute
 		h.servePort(w, r, t)

@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// Mount serves another protocol on a listener of its own. Its requests have the same
-// IDs, logs, metrics, traces and time-outs as requests of the API. The handler of the
+// Mount serves another protocol on a separate listener. Requests to a Mount have the same
+// IDs, logs, metrics, traces and time-outs as requests to the API. The handler of the
 // protocol checks the callers with Handler.Admit.
 type Mount struct {
 	handler *Handler

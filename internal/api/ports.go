@@ -61,7 +61,7 @@ func (h *Handler) registerPorts() {
 	}, ifEnabled(h.cfg.Ports != nil && h.cfg.PreviewDomain != "", "signed addresses of ports", h.createPortURL))
 }
 
-// defaultShare is the usual lifetime of a signed address.
+// defaultShare is the lifetime of a signed address if the request contains no lifetime.
 const defaultShare = time.Hour
 
 func (h *Handler) createPortURL(ctx context.Context, in *portURLInput) (*portURLOutput, error) {
@@ -79,7 +79,7 @@ func (h *Handler) createPortURL(ctx context.Context, in *portURLInput) (*portURL
 	return &portURLOutput{Body: PortURL{URL: u.String(), ExpiresAt: Timestamp(share.ExpiresAt)}}, nil
 }
 
-// ownURL returns the scheme and the host of this server for users.
+// ownURL returns the scheme and the host with which users reach this server.
 func (h *Handler) ownURL(r *http.Request) *url.URL {
 	if u, err := url.Parse(h.cfg.PublicURL); err == nil && u.Host != "" {
 		return &url.URL{Scheme: u.Scheme, Host: u.Host}
@@ -99,15 +99,17 @@ type portTarget struct {
 	user    pyth.UserID
 	session pyth.SessionID
 	port    int
-	// prefix is the part of the path of requests that the server does not get.
+	// prefix is the beginning of the request path. The API removes the prefix before it
+	// forwards the request to the server in the session.
 	prefix string
 	// If "preview" is true, the request came to a preview host. Otherwise it came to the
 	// host of the API.
 	preview bool
 }
 
-// portRequest returns the server in a session to which a path of the API leads. It returns
-// false for all other paths, also for the operation createPortURL.
+// portRequest returns the server in a session to which the API must forward the request.
+// It returns false for all other requests, including requests for the operation
+// createPortURL.
 func portRequest(r *http.Request) (*portTarget, bool) {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), sessionsPath+"/")
 	id, rest, more := strings.Cut(rest, "/")

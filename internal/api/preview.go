@@ -65,7 +65,8 @@ func (h *Handler) previewHost(r *http.Request) (label string, ok bool) {
 	return strings.CutSuffix(host, "."+h.cfg.PreviewDomain)
 }
 
-// previewTarget returns the server of a label.
+// previewTarget returns the server in a session that the label of a preview host
+// identifies.
 func previewTarget(label string) (*portTarget, bool) {
 	i := strings.LastIndexByte(label, '-')
 	if i < 0 {
@@ -149,7 +150,7 @@ func (h *Handler) checkPreview(r *http.Request, t *portTarget, signature string)
 
 // storePreview stores the signature in a cookie, and redirects to the same page without
 // the signature. So the signature does not stay in the address bar, and no page of the
-// server can read it.
+// server in the session can read it.
 func (h *Handler) storePreview(w http.ResponseWriter, r *http.Request, signature string, end time.Time) {
 	c := &http.Cookie{
 		Name: previewCookie, Value: signature, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,

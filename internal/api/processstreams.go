@@ -111,8 +111,8 @@ func (h *Handler) followProcess(ctx context.Context, in *processEventsInput) (*g
 	})
 }
 
-// processOutput sends output of a process. The id of the event is the position from
-// which a client continues.
+// processOutput sends output of a process. The id of the event is the position in the
+// output from which a client can continue.
 func (s *stream) processOutput(o *pyth.ProcessOutput) error {
 	if o.Dropped > 0 {
 		if err := s.flush(); err != nil {
@@ -123,13 +123,15 @@ func (s *stream) processOutput(o *pyth.ProcessOutput) error {
 			return err
 		}
 	}
-	// The bytes of an incomplete character are sent with the next output. A client that
-	// continues before must get these bytes again.
+	// The stream sends the bytes of an incomplete character with the next output. A
+	// client that reconnects before the next output must get these bytes again. So the id
+	// does not include these bytes.
 	s.id = o.End - int64(len(o.Data)) + int64(len(pyth.TrimIncompleteRune(o.Data)))
 	return s.Output(o.Stream, o.Data)
 }
 
-// Limits of WebSockets. A client that does not answer a ping within pingTimeout is gone.
+// Limits of WebSockets. If a client does not answer a ping within pingTimeout, the server
+// treats the client as disconnected.
 const (
 	maxMessageBytes = 1 << 20
 	pingInterval    = 20 * time.Second
@@ -145,7 +147,7 @@ func (h *Handler) attachProcess(ctx context.Context, in *attachInput) (*getFileO
 		return nil, err
 	}
 	user := caller(ctx).User.ID
-	// Report unknown processes as errors of HTTP.
+	// Report an unknown process with an HTTP error, before the WebSocket opens.
 	if _, err := h.cfg.Processes.Process(ctx, user, in.id(), in.pid(), 0); err != nil {
 		return nil, err
 	}
@@ -156,7 +158,7 @@ func (h *Handler) attachProcess(ctx context.Context, in *attachInput) (*getFileO
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {
-		// The connection was already used, or the client has gone.
+		// The connection was already used, or the client has disconnected.
 		return &getFileOutput{Body: func(huma.Context) {}}, nil
 	}
 	socket.SetReadLimit(maxMessageBytes)
@@ -196,7 +198,8 @@ type attachment struct {
 	split     bool
 }
 
-// serve passes on messages until the process has ended or the client has gone.
+// serve forwards messages in both directions until the process ends or the client
+// disconnects.
 func (a *attachment) serve(ctx context.Context, after int64) {
 	defer func() { _ = a.socket.CloseNow() }()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -241,7 +244,7 @@ func (a *attachment) message(o *pyth.ProcessOutput) []byte {
 	}
 }
 
-// fail closes the connection with the error as its reason.
+// fail closes the connection and sends the error as the reason.
 func (a *attachment) fail(err error) {
 	status := websocket.StatusInternalError
 	switch code := pyth.ErrorCode(err); code {
@@ -257,8 +260,9 @@ func (a *attachment) fail(err error) {
 	_ = a.socket.Close(status, reason[:min(len(reason), 120)])
 }
 
-// receive passes on the messages of the client. It returns the reason why it ends. The
-// channel "written" is closed when the process has received the input so far.
+// receive forwards the messages of the client to the process. It returns the error that
+// stopped it. When the client ends the input, receive waits for the channel "written".
+// This channel is closed when the process has received all earlier input.
 func (a *attachment) receive(ctx context.Context, input io.WriteCloser, written <-chan struct{}) error {
 	for {
 		kind, message, err := a.socket.Read(ctx)
@@ -287,10 +291,11 @@ func (a *attachment) receive(ctx context.Context, input io.WriteCloser, written 
 	}
 }
 
-// write writes the client's input to the process. The operation begins with the first
-// input, so that a process without input can be attached.
+// write writes the client's input to the process. It calls WriteProcess only after the
+// first input has arrived, so that a client can also attach to a process without standard
+// input.
 func (a *attachment) write(ctx context.Context, input *io.PipeReader) error {
-	// The pipe keeps the rest of a longer message.
+	// If a message is longer than this buffer, the pipe keeps the rest.
 	first := make([]byte, 4<<10)
 	n, err := input.Read(first)
 	if errors.Is(err, io.EOF) {
@@ -303,7 +308,7 @@ func (a *attachment) write(ctx context.Context, input *io.PipeReader) error {
 	return a.processes.WriteProcess(ctx, a.user, a.session, a.pid, content, false)
 }
 
-// ping detects clients that have gone.
+// ping detects disconnected clients.
 func (a *attachment) ping(ctx context.Context, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(pingInterval)
 	defer ticker.Stop()

@@ -165,9 +165,10 @@ func (p *policy) allow(ctx context.Context, header http.Header, key string) erro
 // names the kind of mail, and p limits the mails of this kind that one client can request
 // for one address. So nobody can use up the limit of the owner of an address.
 //
-// Many clients together could still fill the mailbox. At the limit for all clients,
-// allowMail returns false without an error, because the caller cannot do anything about it:
-// the address has received many mails, and the token in the last one is valid.
+// Many clients together could still fill the mailbox. So a second limit counts the mails
+// for the address from all clients together. If this limit is reached, allowMail returns
+// false without an error. An error would not help the caller: the address has already
+// received many mails, and the token in the last mail is valid.
 func (h *Handler) allowMail(ctx context.Context, p *policy, kind, address string) (bool, error) {
 	account := accountKey(address)
 	if err := h.allow(ctx, p, account+ipKey(requestOf(ctx).ip)); err != nil {
@@ -176,7 +177,9 @@ func (h *Handler) allowMail(ctx context.Context, p *policy, kind, address string
 	return h.take(ctx, h.live.Load().limits.mailAddress, kind+account), nil
 }
 
-// take applies a rate limit to the key. Unlike allow, it does not tell the caller.
+// take applies a rate limit to the key. It reports whether the limit allows the request.
+// Unlike the methods "allow", it returns no error, adds no headers to the response and
+// writes no audit entry.
 func (h *Handler) take(ctx context.Context, p *policy, key string) bool {
 	if p == nil || p.decide(ctx, key).Allowed {
 		return true

@@ -9,10 +9,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestHandlerDiscardsRefusedBodies sends a whole body before it reads the response. The
-// client must get the response although the server refuses the request, mostly before it
-// reads the body. If the server did not discard the body, it would close the connection,
-// and the client could not send the body.
+// TestHandlerDiscardsRefusedBodies sends a whole body before it reads the response. In
+// most cases, the server refuses the request before it reads the body. The client must
+// still get the response. If the server did not discard the body, it would close the
+// connection, and the client could not send the body.
 func TestHandlerDiscardsRefusedBodies(t *testing.T) {
 	const size, part = 32 << 20, 1 << 20
 	key := "X-Api-Key: " + goodKey + "\r\n"

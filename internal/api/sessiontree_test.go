@@ -50,7 +50,7 @@ func (sessionTree) WatchFiles(_ context.Context, _ pyth.UserID, _ pyth.SessionID
 	return begin()
 }
 
-// sharedPorts is a PortService that signs each port.
+// sharedPorts is a PortService that signs an address of any port.
 type sharedPorts struct{ pyth.PortService }
 
 func (sharedPorts) SharePort(_ context.Context, _ pyth.UserID, session pyth.SessionID, port int, lifetime time.Duration) (*pyth.PortShare, error) {

@@ -11,8 +11,8 @@ import (
 const traceparentHeader = "Traceparent"
 
 // beginTrace starts the span of a request. If the request has the header traceparent
-// (W3C Trace Context), the span belongs to the trace in this header. Probes and reads
-// of metrics have no span.
+// (W3C Trace Context), the span belongs to the trace in this header. Probes and requests
+// for metrics have no span.
 func (h *Handler) beginTrace(ctx context.Context, r *http.Request) (context.Context, tracing.Span) {
 	if h.cfg.Tracer == nil || servedWhileDraining(r.URL.Path) {
 		return ctx, tracing.Span{}

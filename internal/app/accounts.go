@@ -89,7 +89,7 @@ func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config 
 // next periodic search.
 const maxEnded = 64
 
-// Count returns the number of users, of disabled users and of enabled administrators.
+// Count returns the numbers of users, disabled users and enabled administrators.
 func (a *Accounts) Count(ctx context.Context) (pyth.UserCounts, error) {
 	return a.store.CountUsers(ctx)
 }

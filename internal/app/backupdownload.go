@@ -25,8 +25,8 @@ type backupDownloads struct {
 
 var _ pyth.BackupService = (*backupDownloads)(nil)
 
-// MakeBackup makes a backup in the data directory. The file has no name in a directory,
-// so the system deletes it when it is closed, or when the server ends.
+// MakeBackup makes a backup in the data directory. No directory contains the file. So the
+// system deletes the file when the caller closes it, or when the server ends.
 func (d *backupDownloads) MakeBackup(ctx context.Context, _ pyth.UserID) (*pyth.BackupFile, error) {
 	if !d.mu.TryLock() {
 		return nil, pyth.Errorf(pyth.CodeConflict, "The server is making another backup. Try again when this backup is complete.")

@@ -45,7 +45,7 @@ func TestBackupDownloadsLeaveNoFiles(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
-	requireFiles() // Nobody has read the backup, so the server does not know of it.
+	requireFiles() // Nobody has read the backup, so the server has not stored its time.
 
 	second := download()
 	if n, err := io.Copy(io.Discard, second); n != second.SizeBytes || err != nil {

@@ -75,9 +75,9 @@ func (h *host) pool(c pool.Config, warm warmMinimums) *pool.Pool {
 	return pool.New(c)
 }
 
-// boot starts a sandbox, and in this sandbox the interpreter for the runtime's main
-// language. A sandbox for JavaScript can also run TypeScript. It needs less memory than
-// a sandbox for TypeScript.
+// boot starts a sandbox. In the sandbox, it starts the interpreter for the runtime's main
+// language. A sandbox for JavaScript can also run TypeScript, and it needs less memory
+// than a sandbox for TypeScript.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	var language pyth.Language
 	var own pyth.Runtime

@@ -9,8 +9,8 @@ import (
 type MailConfig struct {
 	// Sender sends the mail. If Sender is nil, the server sends no mail.
 	Sender *mail.Sender
-	// ConfirmURL is the start of the link that confirms an e-mail address; "" if the
-	// server asks nobody to confirm an address.
+	// ConfirmURL is the start of the link that confirms an e-mail address. It is "" if
+	// the server asks nobody to confirm an address.
 	ConfirmURL string
 	// ResetURL is the beginning of the link with which a user resets the password. If
 	// it is "", the mail contains only the token.
@@ -32,8 +32,8 @@ func (s *Server) sendReset() func(email string) {
 }
 
 // sendConfirmation starts the service that mails links to unconfirmed addresses. It
-// returns a function that mails a link to an address; nil if the server asks nobody to
-// confirm an address.
+// returns a function that mails a link to an address. It returns nil if the server asks
+// nobody to confirm an address.
 func (s *Server) sendConfirmation() func(email string) {
 	c := s.config
 	if c.Mail.ConfirmURL == "" {

@@ -53,8 +53,8 @@ type dailyQuotas interface {
 
 // quotaProcesses checks the daily quotas of the user before it starts a process. It passes
 // all other calls to the service without a check. The processor time of processes does
-// not count in the quotas. Without this check, a user could use processes in place of
-// runs after the end of a quota.
+// not count in the quotas. Without this check, a user with a used-up quota could start
+// processes instead of runs.
 type quotaProcesses struct {
 	pyth.ProcessService
 	quotas dailyQuotas

@@ -156,7 +156,7 @@ func (a *administration) DeleteInvite(ctx context.Context, actor pyth.UserID, id
 }
 
 // Operations returns a service that passes all calls to the service "next". It records in
-// the log which runs administrators have canceled.
+// the log when an administrator cancels a run.
 func Operations(next pyth.OperationsService, log Recorder) pyth.OperationsService {
 	return &operations{next, log}
 }

@@ -30,7 +30,8 @@ func (b *backupService) MakeBackup(context.Context, pyth.UserID) (*pyth.BackupFi
 	}{strings.NewReader("tar"), b}, Name: "backup.tar", SizeBytes: 3}, nil
 }
 
-// TestBackupsNeedAnEntry checks that nobody receives a backup without an entry in the log.
+// TestBackupsNeedAnEntry checks that nobody receives a backup if the log cannot write the
+// entry for it.
 func TestBackupsNeedAnEntry(t *testing.T) {
 	log, next := new(recorder), new(backupService)
 	b := audit.Backups(next, log)

@@ -32,9 +32,9 @@ func (x *queue) EnqueueExecution(ctx context.Context, user pyth.UserID, p *pyth.
 	return r, nil
 }
 
-// EndOfQueued returns a function for the end of asynchronous runs. The function writes
-// an audit entry with the action code.executed. If the program is unknown, the argument
-// for it is nil.
+// EndOfQueued returns a function that must be called when an asynchronous run has ended.
+// The function writes an audit entry with the action code.executed. If the program is
+// unknown, the parameter p is nil.
 func EndOfQueued(log Recorder) func(context.Context, *pyth.Program, *pyth.ExecutionRecord) error {
 	return func(ctx context.Context, p *pyth.Program, r *pyth.ExecutionRecord) error {
 		e := &pyth.AuditEvent{User: r.User, Action: pyth.ActionCodeExecuted, Details: map[string]any{}}

@@ -92,7 +92,8 @@ func (s *Service) StartProcess(ctx context.Context, user pyth.UserID, session py
 	return o.process()
 }
 
-// RunProcess starts a process and passes on its output until it has ended.
+// RunProcess starts a process and passes its output to the caller until the process has
+// ended.
 func (s *Service) RunProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, r *pyth.ProcessRequest, started func(*pyth.Process) error, output func(*pyth.ProcessOutput) error) (*pyth.Process, error) {
 	m, err := startMessage(r)
 	if err != nil {
@@ -114,7 +115,7 @@ func (s *Service) RunProcess(ctx context.Context, user pyth.UserID, session pyth
 	return o.follow(0, output)
 }
 
-// Processes returns the remembered processes, oldest first.
+// Processes returns the processes that the agent remembers, oldest first.
 func (s *Service) Processes(ctx context.Context, user pyth.UserID, session pyth.SessionID) ([]*pyth.Process, error) {
 	o, err := s.request(ctx, user, session, protocol.KindListProcesses, nil)
 	if err != nil {
@@ -140,7 +141,8 @@ func (s *Service) Processes(ctx context.Context, user pyth.UserID, session pyth.
 	}
 }
 
-// Process returns a process, and first waits for its end.
+// Process waits until the process has ended, but no longer than the time "wait". It then
+// returns the process.
 func (s *Service) Process(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, wait time.Duration) (*pyth.Process, error) {
 	o, err := s.request(ctx, user, session, protocol.KindWaitProcess, &protocol.WaitProcess{ID: int(id), TimeoutMs: wait.Milliseconds()})
 	if err != nil {
@@ -151,7 +153,8 @@ func (s *Service) Process(ctx context.Context, user pyth.UserID, session pyth.Se
 	return o.process()
 }
 
-// ReadProcess passes on the kept output of a process.
+// ReadProcess calls the function "output" with the output that the agent has kept for a
+// process. It begins at the position "after".
 func (s *Service) ReadProcess(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, after int64, follow bool, output func(*pyth.ProcessOutput) error) (*pyth.Process, error) {
 	o, err := s.request(ctx, user, session, protocol.KindReadProcess, &protocol.ReadProcess{ID: int(id), After: after, Follow: follow})
 	if err != nil {
@@ -161,7 +164,7 @@ func (s *Service) ReadProcess(ctx context.Context, user pyth.UserID, session pyt
 	return o.follow(after, output)
 }
 
-// follow receives output from a position on, and then the last state of the process.
+// follow receives the output after a position, and then the last state of the process.
 func (o *operation) follow(position int64, output func(*pyth.ProcessOutput) error) (*pyth.Process, error) {
 	o.NoLimit()
 	for {
@@ -246,7 +249,7 @@ func (s *Service) ResizeProcess(ctx context.Context, user pyth.UserID, session p
 	return s.simple(ctx, user, session, id, protocol.KindResizeProcess, &protocol.ResizeProcess{ID: int(id), Columns: size.Columns, Rows: size.Rows})
 }
 
-// simple makes a request that is answered with a Done. If the process has ended, it
+// simple makes a request that the agent answers with a Done. If the process has ended, it
 // returns CodeConflict.
 func (s *Service) simple(ctx context.Context, user pyth.UserID, session pyth.SessionID, id pyth.ProcessID, kind protocol.Kind, m protocol.Message) error {
 	o, err := s.request(ctx, user, session, kind, m)

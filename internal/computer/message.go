@@ -21,8 +21,8 @@ const (
 	maxEnv      = 256
 	maxName     = 128
 	maxDir      = 4096
-	// maxRequest limits all texts of a request together, in bytes. The frame of a request
-	// is larger, because each text has a length.
+	// maxRequest limits the total length of all texts of a request, in bytes. The frame
+	// of a request is larger, because each text has a length.
 	maxRequest  = 900 << 10
 	maxTerminal = 4096
 )
@@ -157,8 +157,8 @@ func text(s string) string {
 	return strings.ToValidUTF8(string(pyth.TrimIncompleteRune([]byte(s))), "\ufffd")
 }
 
-// parseOutput converts a part of the output of a process. position is the end of the
-// last part.
+// parseOutput converts a part of the output of a process. The parameter "position" is the
+// end of the previous part.
 func parseOutput(payload []byte, position int64) (*pyth.ProcessOutput, error) {
 	var m protocol.Output
 	if protocol.Decode(payload, &m) != nil || m.Position < position || len(m.Data) == 0 || m.Position+int64(len(m.Data)) < m.Position {

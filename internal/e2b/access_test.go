@@ -58,7 +58,8 @@ func TestSandboxHeadersMustBeUnambiguous(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", name, got.status, got.body, c.status)
 		}
 	}
-	// Headers of a sandbox do not lead to the control plane, and a token is no key.
+	// A request with the headers of a sandbox does not reach the control plane. An access
+	// token is not valid as an API key.
 	h.send("GET", "/v2/sandboxes", "", id, b.SandboxID, port, "49983", token, b.EnvdAccessToken).want(t, 404, "no operation")
 	h.send("GET", "/v2/sandboxes", "", "X-API-KEY", b.EnvdAccessToken).want(t, 401, "")
 }
@@ -100,12 +101,12 @@ func TestScopesLimitProtocols(t *testing.T) {
 	b.envd("POST", filesystem.FilesystemListDirProcedure, `{"path": "/home/user"}`).want(t, 200, "")
 }
 
-// sign returns the path of a request for the file a.txt with a signature.
+// sign returns the signed path of a request for the file a.txt.
 func (b *box) sign(operation, expiration string) string {
 	return b.signFor("a.txt", "", operation, expiration)
 }
 
-// signFor returns the path of a request with a signature.
+// signFor returns the signed path of a request.
 func (b *box) signFor(path, user, operation, expiration string) string {
 	text := fmt.Sprintf("%s:%s:%s:%s", path, operation, user, b.EnvdAccessToken)
 	query := url.Values{"path": {path}}
@@ -122,8 +123,8 @@ func (b *box) signFor(path, user, operation, expiration string) string {
 }
 
 // TestImplausibleSignatureIsRefused checks that the server refuses a request with long
-// texts before it hashes them. The signatures of these requests are right, but the answer
-// is the same as for a wrong signature.
+// texts before it hashes these texts. The signatures of these requests are correct, but
+// the answer is the same as for a wrong signature.
 func TestImplausibleSignatureIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -192,7 +193,8 @@ func TestHugeMessagesAreRefused(t *testing.T) {
 	b := h.create(adaKey)
 	huge := `{"path": "` + strings.Repeat("a", 3<<20) + `"}`
 	b.envd("POST", filesystem.FilesystemStatProcedure, huge).want(t, 400, `"code":"invalid_argument"`)
-	// The length in the header of a message is a lie.
+	// The header of each message is wrong: the length in the first two messages, and the
+	// compression flag in the last message.
 	for _, prefix := range []string{"\x00\xff\xff\xff\xff", "\x00\x00\x00\x00\xff", "\x01\x00\x00\x00\x02"} {
 		got := b.envd("POST", filesystem.FilesystemWatchDirProcedure, prefix+"{}", "Content-Type", "application/connect+json")
 		if got.status != 200 || !strings.Contains(got.body, `"error"`) {
@@ -203,7 +205,7 @@ func TestHugeMessagesAreRefused(t *testing.T) {
 }
 
 // TestPathsAreThoseOfSandbox checks that a path never leads to the files of the server,
-// and that files below the home directory are those of the session.
+// and that a path below the home directory leads to a file of the session.
 func TestPathsAreThoseOfSandbox(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

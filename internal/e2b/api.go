@@ -17,8 +17,8 @@ type Gate interface {
 	// ReadBody returns the whole body. The caller must call "release" when it no longer
 	// needs the body.
 	ReadBody(w http.ResponseWriter, r *http.Request, limit int64) (data []byte, release func(), err error)
-	// Upload returns a reader for a large body, and Download a writer for a large
-	// response. Both fail if the client is too slow.
+	// Upload returns a reader for a large body. Download returns a writer for a large
+	// response. Reads and writes fail if the client is too slow.
 	Upload(w http.ResponseWriter, r *http.Request) (io.Reader, error)
 	Download(w http.ResponseWriter) io.Writer
 	// Explain converts an error to the status, the headers and the text of a response.
@@ -50,8 +50,8 @@ type Executions interface {
 	Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error)
 }
 
-// Closer ends a session without an entry in the audit log, as the idle time-out of a
-// session does.
+// Closer ends a session without an entry in the audit log. The idle time-out of a session
+// also writes no entry.
 type Closer interface {
 	CloseSession(ctx context.Context, user pyth.UserID, id pyth.SessionID) error
 }

@@ -13,18 +13,19 @@ import (
 )
 
 // maxContexts limits the contexts of one sandbox, including the default context. The
-// limit of sessions per user also applies.
+// limit on the sessions of a user also applies, because each context is a session.
 const maxContexts = 10
 
 // codeContext is an interpreter that keeps its variables between runs. The default
-// context of a sandbox is the session of the sandbox. All other contexts are sessions of
-// their own.
+// context of a sandbox is the session of the sandbox. Each other context is a separate
+// session.
 type codeContext struct {
 	id       string
 	language pyth.Language
 	// cwd is the working directory, as the client sees it.
 	cwd string
-	// The field "standard" is true for the context of requests that name only a language.
+	// The field "standard" is true if the context serves requests that name a language
+	// but no context.
 	standard bool
 	// The field "count" is the number of runs that have begun.
 	count *atomic.Int64
@@ -80,8 +81,9 @@ func (x *sandbox) removeContext(id string) {
 	x.contexts = slices.DeleteFunc(x.contexts, func(c *codeContext) bool { return c.id == id })
 }
 
-// replaceSession gives a context another session, and returns the session to close: the
-// previous one, or the new one if the context is gone.
+// replaceSession replaces the session of a context, and returns the session that the
+// caller must close. This is the previous session or, if the context no longer exists,
+// the new session.
 func (x *sandbox) replaceSession(c *codeContext, session pyth.SessionID) pyth.SessionID {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -133,8 +135,8 @@ func (s *Server) contextFor(ctx context.Context, a *access, in *executeRequest) 
 	return s.openStandard(ctx, a, language)
 }
 
-// openStandard opens the context of a language. If two requests do this at the same
-// time, both use one context.
+// openStandard opens the context of a language. If two requests do this at the same time,
+// both use the same context.
 func (s *Server) openStandard(ctx context.Context, a *access, language pyth.Language) (*codeContext, error) {
 	a.opening.Lock()
 	defer a.opening.Unlock()
@@ -147,7 +149,7 @@ func (s *Server) openStandard(ctx context.Context, a *access, language pyth.Lang
 	return c, err
 }
 
-// openContext opens a context of its own.
+// openContext opens a context for requests that contain the ID of this context.
 func (s *Server) openContext(ctx context.Context, a *access, language pyth.Language, cwd string) (*codeContext, error) {
 	return s.addSession(ctx, a, language, cwd, false)
 }
@@ -157,7 +159,8 @@ func (s *Server) addSession(ctx context.Context, a *access, language pyth.Langua
 		cwd = home
 	}
 	if len(a.allContexts()) >= maxContexts {
-		// Check before the session is opened, because opening costs most.
+		// Check this before the session is opened, because opening a session is the most
+		// expensive step.
 		return nil, fail(http.StatusTooManyRequests, "The sandbox has the maximum number of %d contexts. Remove one first.", maxContexts)
 	}
 	session, err := s.openSession(ctx, a, language, cwd)
@@ -168,7 +171,7 @@ func (s *Server) addSession(ctx context.Context, a *access, language pyth.Langua
 	c.standard = standard
 	shown := *c
 	if err := a.addContext(c); err != nil {
-		// Ignore the error, because the session ends with its idle time-out.
+		// Ignore the error, because the idle time-out ends the session later.
 		_ = s.config.Sessions.CloseSession(context.WithoutCancel(ctx), a.user, session)
 		return nil, err
 	}
@@ -185,14 +188,15 @@ func (s *Server) openSession(ctx context.Context, a *access, language pyth.Langu
 		return "", err
 	}
 	if err := s.changeDirectory(ctx, a, opened.ID, language, cwd); err != nil {
-		// Ignore the error, because the first one is the cause.
+		// Ignore this error. The caller receives the first error, which is the cause.
 		_ = s.config.Sessions.CloseSession(context.WithoutCancel(ctx), a.user, opened.ID)
 		return "", err
 	}
 	return opened.ID, nil
 }
 
-// changeDirectory makes the working directory of a new context and enters it.
+// changeDirectory creates the working directory of a new context and makes it the current
+// directory of the session.
 func (s *Server) changeDirectory(ctx context.Context, a *access, session pyth.SessionID, language pyth.Language, cwd string) error {
 	dir, err := inside(cwd)
 	if err != nil {

@@ -13,11 +13,12 @@ import (
 // bytes and the end of standard input, but no metadata of files.
 const envdVersion = "0.5.7"
 
-// maxControlBytes is the maximum size of a body of the control plane. It is the maximum
-// size of all environment variables and metadata together.
+// maxControlBytes is the maximum size of a request body for the control plane. So it also
+// limits the total size of the environment variables and the metadata.
 const maxControlBytes = 1 << 20
 
-// Descriptions of sandboxes in responses. Field names are those of the protocol.
+// Descriptions of sandboxes in responses. The protocol determines the names of the
+// fields.
 type (
 	createdSandbox struct {
 		TemplateID         string `json:"templateID"`
@@ -55,8 +56,8 @@ type (
 	}
 )
 
-// clientID is a constant of the protocol, which old clients append to the ID of a
-// sandbox.
+// clientID is the client ID in all responses. Old clients append the client ID to the ID
+// of a sandbox.
 const clientID = "pyth-on"
 
 const stateRunning = "running"
@@ -87,8 +88,8 @@ type call struct {
 	key       string
 }
 
-// handle returns a handler that admits the caller. If "serve" returns an error, it has
-// written no response.
+// handle returns a handler that admits the caller. If the function "serve" returns an
+// error, this function must not have written a response.
 func (s *Server) handle(action pyth.Action, serve func(*call) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), controlTimeout)

@@ -14,7 +14,7 @@ import (
 )
 
 // newSandbox is the body of a request for a sandbox. Clients may send fields that this
-// server does not know, and null in place of an absent field.
+// server does not know. They may send null instead of omitting a field.
 type newSandbox struct {
 	TemplateID          string            `json:"templateID"`
 	Timeout             *int64            `json:"timeout"`
@@ -47,14 +47,17 @@ const (
 	// longTimeout is this time in the second version of the protocol.
 	shortTimeout = 15 * time.Second
 	longTimeout  = 5 * time.Minute
-	// maxEntries limits the number of metadata fields, and of environment variables.
+	// maxEntries is the maximum number of metadata fields. It is also the maximum number
+	// of environment variables.
 	maxEntries = 100
-	// maxMetadataBytes is the maximum size of a name or a value in the metadata.
+	// maxMetadataBytes is the maximum size of a name or a value in the metadata. It is
+	// also the maximum size of the name of an environment variable.
 	maxMetadataBytes = 4 << 10
 )
 
-// templates are the names of the image without packages of E2B. The first one is the
-// default of the library e2b, and the second one of @e2b/code-interpreter.
+// templates returns the E2B template names for the built-in image, which does not contain
+// the packages of E2B. The first name is the default of the library e2b. The second name
+// is the default of the library @e2b/code-interpreter.
 func templates() []string { return []string{"base", "code-interpreter-v1"} }
 
 // allTraffic is E2B's name for all addresses.
@@ -103,7 +106,8 @@ func (s *Server) create(c *call, in *newSandbox, timeout time.Duration) error {
 	return nil
 }
 
-// check returns the time-out of the sandbox. It refuses what this server does not offer.
+// check returns the time-out of the sandbox. It returns an error if the request uses a
+// feature that this server does not support.
 func (in *newSandbox) check(timeout time.Duration) (time.Duration, error) {
 	if in.TemplateID == "" {
 		return 0, fail(http.StatusBadRequest, "templateID is required")
@@ -152,7 +156,8 @@ func checkEntries(field string, entries map[string]string) error {
 	return nil
 }
 
-// isSet reports whether a JSON value contains something.
+// isSet reports whether a JSON value is set. It returns false if the value is missing,
+// null, false or empty.
 func isSet(v json.RawMessage) bool {
 	switch strings.TrimSpace(string(v)) {
 	case "", "null", "{}", "[]", "false":
@@ -208,7 +213,8 @@ func (s *Server) hosts(in *newSandbox) ([]string, error) {
 	case slices.Contains(n.AllowOut, allTraffic):
 		return nil, fail(http.StatusBadRequest, "network.allowOut cannot contain %q; list the allowed hosts", allTraffic)
 	case len(n.AllowOut) > 0:
-		// As at E2B, hosts in allowOut are allowed although all others are denied.
+		// E2B does the same: programs can connect to the hosts in allowOut, even if the
+		// request denies all other hosts.
 		return n.AllowOut, nil
 	case denied || len(n.DenyOut) > 0:
 		return nil, nil

@@ -2,13 +2,13 @@
 // this server without a change.
 //
 // There are three protocols. The control plane creates, lists and ends sandboxes. Envd
-// has the files, commands and watchers of one sandbox. The interpreter runs code in
-// contexts. All of them are served at one address: the headers E2b-Sandbox-Id and
-// E2b-Sandbox-Port select a sandbox and a protocol, and requests without these headers
-// belong to the control plane.
+// provides the files, commands and watchers of one sandbox. The interpreter runs code in
+// contexts. The server serves all of them at one address. The headers E2b-Sandbox-Id and
+// E2b-Sandbox-Port select a sandbox and a protocol. Requests without these headers belong
+// to the control plane.
 //
-// A sandbox is a session, and each further context is a session too. The package holds
-// only what sessions lack: metadata, environment variables, access tokens and the time
-// at which the sandbox ends. This state is in memory, because sessions do not survive a
-// restart of the server either.
+// A sandbox is a session, and each further context is a session too. The package stores
+// only the data that sessions do not have: metadata, environment variables, access tokens
+// and the time at which the sandbox ends. This state is in memory, because sessions do
+// not survive a restart of the server either.
 package e2b

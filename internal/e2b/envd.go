@@ -22,7 +22,7 @@ const (
 	envdTokenHeader = "X-Access-Token"
 	filesPath       = "/files"
 	// maxMessageBytes is the maximum size of a message to envd, before and after its
-	// decompression. Input of a command is the largest message.
+	// decompression. The largest messages contain the input of a command.
 	maxMessageBytes = 2 << 20
 	// streamTimeout is the maximum time for sending one message of a stream.
 	streamTimeout = 20 * time.Second
@@ -95,8 +95,8 @@ func (s *Server) serveEnvd(w http.ResponseWriter, r *http.Request, id string) {
 	s.serveConnect(w, admitted)
 }
 
-// serveHealth reports whether the sandbox runs. It needs no rights of the API key,
-// because clients call it to explain other errors.
+// serveHealth reports whether the sandbox runs. It does not check the rights of the API
+// key, because clients use this request to find the cause of other errors.
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, x *sandbox) {
 	if !s.alive(r.Context(), x) {
 		refuseGone(w, string(x.id))

@@ -258,7 +258,7 @@ func TestWatchersReportChanges(t *testing.T) {
 	if _, err = c.CreateWatcher(t.Context(), &filesystem.CreateWatcherRequest{Path: "d"}); connect.CodeOf(err) != connect.CodeResourceExhausted {
 		t.Errorf("too many watchers: %v", err)
 	}
-	// No process of a watcher outlives the sandbox.
+	// The processes of the watchers must end with the sandbox.
 	h.send("DELETE", "/sandboxes/"+b.SandboxID, "", "X-API-KEY", adaKey).want(t, 204, "")
 	for f.running() > 0 {
 		time.Sleep(10 * time.Millisecond)

@@ -32,10 +32,11 @@ func errNoToken(name string) error {
 	return fail(http.StatusUnauthorized, "The access token of the sandbox is missing. Send it in the header %s.", name)
 }
 
-// maxRepeated is the maximum length of a text from the request in an error, in bytes.
+// maxRepeated is the maximum number of bytes that an error message repeats from a text in
+// the request.
 const maxRepeated = 64
 
-// clip shortens a text from the request for an error.
+// clip shortens a text from the request for an error message.
 func clip(s string) string {
 	if len(s) <= maxRepeated {
 		return s
@@ -43,7 +44,9 @@ func clip(s string) string {
 	return s[:maxRepeated] + "…"
 }
 
-// errorBody is the body of all errors but those of Connect and of the interpreter.
+// errorBody is the JSON body of error responses. The Connect protocol and the interpreter
+// have other error formats. They use errorBody only for a sandbox that does not run
+// (refuseGone).
 type errorBody struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`

@@ -12,7 +12,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pingInterval is the time between two events of a silent program.
+// pingInterval is the time between two events that keep the connection alive.
 const pingInterval = 5 * time.Second
 
 // events writes the events of a run as lines of JSON. It implements pyth.Events. A second
@@ -66,8 +66,8 @@ func (e *events) textLocked(name pyth.Stream, b []byte) error {
 	})
 }
 
-// Result writes rich values. The last one waits for the end of the program, because only
-// then it is known whether it is the value of the final expression.
+// Result writes rich values. It holds back a value that may be the value of the final
+// expression. Only later values or the end of the program show whether it is.
 func (e *events) Result(r pyth.Result) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -145,7 +145,8 @@ func (e *events) writeLocked(line map[string]any) error {
 	return nil
 }
 
-// errorOf returns the event that tells why a program did not succeed, or nil.
+// errorOf returns the event with the reason why a program did not succeed. It returns nil
+// if the program succeeded.
 func errorOf(x *pyth.Execution, timeout time.Duration) map[string]any {
 	event := func(name, value, traceback string) map[string]any {
 		return map[string]any{"type": "error", "name": name, "value": value, "traceback": traceback}

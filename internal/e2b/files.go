@@ -28,8 +28,9 @@ type writtenFile struct {
 // maxParts limits the number of files in one upload.
 const maxParts = 1000
 
-// serveSigned serves a request for a file that has a signature and names no sandbox. The
-// signature selects the sandbox: only the holder of its access token can sign.
+// serveSigned serves a request that names a file but no sandbox. The signature of the
+// request determines the sandbox, because only the holder of the sandbox's access token
+// can create the signature.
 func (s *Server) serveSigned(w http.ResponseWriter, r *http.Request) {
 	s.serveSignedOf(w, r, s.sandboxes.list(func(*sandbox) bool { return true }))
 }
@@ -161,8 +162,8 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) ([]writtenFile, 
 	}
 }
 
-// uploadBody returns the body of an upload, without its compression. The disk limit of
-// the session also limits the decompressed size.
+// uploadBody returns the decompressed body of an upload. The disk limit of the session
+// also limits the decompressed size.
 func (s *Server) uploadBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
 	body, err := s.config.Gate.Upload(w, r)
 	if err != nil {
@@ -182,8 +183,8 @@ func (s *Server) uploadBody(w http.ResponseWriter, r *http.Request) (io.Reader, 
 	}
 }
 
-// writeParts stores the parts of a form with the name "file". The query parameter "path"
-// or the file name of the part is the path of the file.
+// writeParts stores those parts of a form that have the name "file". The path of a file
+// is the query parameter "path" or, without this parameter, the file name of the part.
 func (s *Server) writeParts(r *http.Request, parts *multipart.Reader) ([]writtenFile, error) {
 	written := []writtenFile{}
 	for range maxParts {
@@ -211,8 +212,8 @@ func (s *Server) writeParts(r *http.Request, parts *multipart.Reader) ([]written
 	return nil, fail(http.StatusBadRequest, "The form has more than %d files.", maxParts)
 }
 
-// fileName returns the file name of a part with the name "file". The method
-// multipart.Part.FileName would remove the directories.
+// fileName returns the file name of a part of a form. It returns false if the name of the
+// part is not "file". The method multipart.Part.FileName would remove the directories.
 func fileName(part *multipart.Part) (string, bool) {
 	_, parameters, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	return parameters["filename"], err == nil && parameters["name"] == "file"
@@ -235,7 +236,7 @@ func (s *Server) writeFile(r *http.Request, name string, content io.Reader) (wri
 	return writtenFile{Name: path.Base(full), Type: "file", Path: shown(full)}, nil
 }
 
-// fileOf returns the path in the sandbox for the path in the query.
+// fileOf converts the path in the query to a path in the sandbox.
 func fileOf(r *http.Request) (string, error) {
 	q := r.URL.Query()
 	if err := checkUser(q.Get("username")); err != nil {

@@ -31,7 +31,7 @@ func (s *filesystemService) Stat(ctx context.Context, in *filesystem.StatRequest
 	return &filesystem.StatResponse{Entry: e}, nil
 }
 
-// ListDir lists a directory, and its directories down to the depth in the request.
+// ListDir lists a directory and its subdirectories, down to the depth in the request.
 func (s *filesystemService) ListDir(ctx context.Context, in *filesystem.ListDirRequest) (*filesystem.ListDirResponse, error) {
 	name, err := locate(ctx, in.GetPath())
 	if err != nil {
@@ -98,7 +98,7 @@ func locate(ctx context.Context, name string) (string, error) {
 	return full, nil
 }
 
-// files returns the files of the sandbox of the request.
+// files gives access to the files of the sandbox to which the request belongs.
 func (s *Server) files(ctx context.Context) *guestFiles {
 	a := accessOf(ctx)
 	return &guestFiles{processes: s.config.Helpers, user: a.user, session: a.id}
@@ -112,8 +112,8 @@ func (s *Server) failed(ctx context.Context, err error) error {
 	return s.connectError(ctx, err)
 }
 
-// checkBasicUser refuses all users but that of the sandbox. Clients send the user as the
-// name of basic authentication.
+// checkBasicUser returns an error if the request names another user than the user of the
+// sandbox. Clients send the user as the name of basic authentication.
 func checkBasicUser(ctx context.Context) error {
 	call, ok := connect.CallInfoForHandlerContext(ctx)
 	if !ok {

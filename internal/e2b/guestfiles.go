@@ -36,14 +36,14 @@ const (
 	// maxListEntries is the maximum number of entries in one list. It is equal to
 	// MAX_ENTRIES in files.py.
 	maxListEntries = 10_000
-	// anyDepth is the depth of a whole directory tree.
+	// anyDepth is the depth limit for a whole directory tree.
 	anyDepth = 1000
 )
 
-// guestFiles uses the files of a sandbox by a program in the sandbox. It does not wait
-// for the interpreter, and it has the rights of the user of the sandbox. The program and
-// its results may be manipulated by other programs of the sandbox. All paths are paths in
-// the sandbox.
+// guestFiles works with the files of a sandbox. For each operation, it runs a program in
+// the sandbox (files.py). This program does not wait for the interpreter, and has the
+// rights of the sandbox's user. Other programs in the sandbox can manipulate this program
+// and its results. All paths are paths in the sandbox.
 type guestFiles struct {
 	processes Processes
 	user      pyth.UserID
@@ -148,7 +148,8 @@ func (f *guestFiles) remove(ctx context.Context, name string) error {
 	return err
 }
 
-// read returns the content of a file. The program limits its size.
+// read returns the content of a file. The program in the sandbox limits the size of the
+// file.
 func (f *guestFiles) read(ctx context.Context, name string) ([]byte, error) {
 	return f.run(ctx, nil, "read", name)
 }
@@ -173,13 +174,13 @@ func (f *guestFiles) entry(ctx context.Context, operation string, names ...strin
 	return e.info(), nil
 }
 
-// errManipulated is the error for a result that the program does not write. Another
-// program of the sandbox has changed it, or has replaced Python.
+// errManipulated is the error for a result that files.py cannot have written. Another
+// program in the sandbox has changed the result or has replaced Python.
 func errManipulated(err error) error {
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: "The sandbox gave an invalid answer to an operation on files.", Err: err}
 }
 
-// request returns the request for a process that runs one operation.
+// filesRequest returns the request for a process that runs one operation.
 func filesRequest(operation string, names ...string) *pyth.ProcessRequest {
 	return &pyth.ProcessRequest{
 		Args: append([]string{"python3", "-I", "-S", "-c", filesProgram, operation}, names...), Name: filesProcess,
@@ -219,7 +220,7 @@ func (f *guestFiles) run(ctx context.Context, input io.Reader, operation string,
 	return nil, errManipulated(fmt.Errorf("exit code %v, signal %q", ended.ExitCode, ended.Signal))
 }
 
-// guestError converts an error of the program.
+// guestError converts an error that the program in the sandbox has reported.
 func guestError(data []byte, name string) error {
 	var failed struct{ Code, Message string }
 	if err := json.Unmarshal(data, &failed); err != nil {
@@ -239,8 +240,8 @@ func guestError(data []byte, name string) error {
 	return connect.NewError(code, fmt.Errorf("%s: '%s'", clip(failed.Message), clip(shown(name))))
 }
 
-// watch calls "changed" with each change below a directory, until ctx ends. It calls
-// "begun" first, when it has read the state of the directory.
+// watch calls "changed" with each change below a directory, until ctx ends. Before the
+// first change, it calls "begun", as soon as it has read the state of the directory.
 func (f *guestFiles) watch(ctx context.Context, name string, depth int, begun func() error, changed func(kind string, e *guestEntry) error) error {
 	var id pyth.ProcessID
 	defer func() {

@@ -27,7 +27,8 @@ const (
 	bobKey = "e2b_bob"
 )
 
-// fakeGate knows two keys, and denies the scopes in "denied".
+// fakeGate accepts adaKey, a second key of the same user, and bobKey. It denies the
+// scopes in "denied".
 type fakeGate struct {
 	mu      sync.Mutex
 	revoked map[string]bool

@@ -15,8 +15,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/filesystem"
 )
 
-// otherProcesses contains the methods that no test calls. The name differs from that of
-// the method Processes.
+// otherProcesses contains the methods that no test calls. hostileProcesses cannot embed
+// e2b.Processes directly, because a field with the name Processes would hide the method
+// Processes.
 type otherProcesses interface{ e2b.Processes }
 
 // hostileProcesses is a sandbox whose programs have replaced Python: each process writes

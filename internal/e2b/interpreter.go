@@ -54,8 +54,8 @@ func (s *Server) serveInterpreter(w http.ResponseWriter, r *http.Request, id str
 	}
 }
 
-// handleText returns a handler whose errors are plain text. If "serve" returns an error,
-// it has written no response.
+// handleText returns a handler whose errors are plain text. If the function "serve"
+// returns an error, this function must not have written a response.
 func (s *Server) handleText(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.config.MaxTimeout+turnAllowance)
@@ -74,8 +74,8 @@ type executeRequest struct {
 	EnvVars   map[string]string `json:"env_vars"`
 }
 
-// execute runs code in a context. The response is a stream of lines, each with one event
-// as JSON. If the client disconnects, the run is interrupted.
+// execute runs code in a context. The response is a stream of lines. Each line contains
+// one event as JSON. If the client disconnects, the run is interrupted.
 func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
 	data, release, err := s.config.Gate.ReadBody(w, r, maxExecuteBytes)
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, a *access, c *codeC
 	return nil
 }
 
-// contextGone forgets a context whose session has ended. Without its default context, the
-// sandbox ends too.
+// contextGone forgets a context whose session has ended. If it is the default context,
+// the sandbox ends too.
 func (s *Server) contextGone(ctx context.Context, a *access, c *codeContext) {
 	if c.session == a.id {
 		s.alive(context.WithoutCancel(ctx), a.sandbox)
@@ -198,8 +198,8 @@ func (s *Server) removeContext(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// restartContext replaces the session of a context, so that its variables and files are
-// gone.
+// restartContext replaces the session of a context, so that the context loses its
+// variables and files.
 func (s *Server) restartContext(w http.ResponseWriter, r *http.Request) error {
 	a := accessOf(r.Context())
 	c, err := a.context(r.PathValue("id"))

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// setTimeout sets the time at which the sandbox ends, also to an earlier time.
+// setTimeout sets the time at which the sandbox ends. The new time may be earlier than
+// the previous time.
 func (s *Server) setTimeout(c *call, x *sandbox) error {
 	timeout, err := s.readTimeout(c)
 	if err != nil {
@@ -63,8 +64,8 @@ func (s *Server) connectSandboxV2(c *call, x *sandbox) error {
 }
 
 const (
-	// defaultRefresh is the time of a refresh without a duration, and maxRefresh the
-	// maximum.
+	// defaultRefresh is the duration of a refresh if the request contains no duration.
+	// maxRefresh is the maximum duration.
 	defaultRefresh = time.Minute
 	maxRefresh     = time.Hour
 )

@@ -104,8 +104,8 @@ func newFilter(q url.Values) (*filter, error) {
 	return f, err
 }
 
-// metadataFilter decodes the query parameter "metadata", which is a query string. Names
-// and values are percent-encoded once more in it.
+// metadataFilter decodes the query parameter "metadata", which is a query string. In this
+// query string, names and values are percent-encoded twice.
 func metadataFilter(text string) (map[string]string, error) {
 	pairs, err := url.ParseQuery(text)
 	if err != nil {

@@ -11,7 +11,8 @@ const (
 	// home is the home directory of E2B's sandboxes. Clients resolve relative paths
 	// against it.
 	home = "/home/user"
-	// workDir is the first working directory of a session. It has the files of home.
+	// workDir is the first working directory of a session. It contains the files that
+	// clients see in home.
 	workDir = "/work"
 	// userName is the only user of a sandbox.
 	userName = "user"
@@ -58,7 +59,8 @@ func shown(full string) string {
 // false for a path outside of the home directory, and for the home directory itself.
 func belowHome(full string) (string, bool) { return strings.CutPrefix(full, workDir+"/") }
 
-// checkUser refuses all users but that of the sandbox. The name "" means the default.
+// checkUser returns an error if the name is not the name of the sandbox's user. The name
+// "" means the default.
 func checkUser(name string) error {
 	if name == "" || name == userName {
 		return nil

@@ -47,8 +47,8 @@ func repeat(interval time.Duration, each func()) (stop func()) {
 	}
 }
 
-// pinger sends the messages of a stream. After the first one, a second goroutine sends a
-// message at each interval, so that proxies do not close the connection.
+// pinger sends the messages of a stream. After the first message, a second goroutine
+// sends a ping at each interval, so that proxies do not close the connection.
 type pinger[T any] struct {
 	// The function "close" ends the second goroutine.
 	close func()

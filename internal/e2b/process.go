@@ -21,15 +21,16 @@ type processService struct{ *Server }
 
 var _ process.ProcessHandler = (*processService)(nil)
 
-// started contains the fields of a request to start a process that the service for
-// processes does not keep.
+// started contains those fields of a start request that the process service does not
+// store.
 type started struct {
 	config *process.ProcessConfig
 	tag    *string
 }
 
 const (
-	// maxStarted limits the processes of clients that a sandbox remembers.
+	// maxStarted is the maximum number of processes whose start requests a sandbox
+	// remembers.
 	maxStarted = 256
 	// maxConfigBytes is the maximum encoded size of a configuration that a sandbox keeps.
 	// A request can be much larger.
@@ -37,7 +38,8 @@ const (
 )
 
 // remember stores the fields of a request to start a process. It does not store a large
-// configuration. Lists then contain the command as the service for processes knows it.
+// configuration. For a process with a large configuration, the method List returns only
+// the command that the process service has stored.
 func (x *sandbox) remember(id pyth.ProcessID, s *started) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -67,7 +69,7 @@ func (x *sandbox) forget(id pyth.ProcessID) {
 	delete(x.processes, id)
 }
 
-// keepOnly forgets all processes but the given ones.
+// keepOnly forgets all processes except the given processes.
 func (x *sandbox) keepOnly(running map[pyth.ProcessID]bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -78,7 +80,7 @@ func (x *sandbox) keepOnly(running map[pyth.ProcessID]bool) {
 	}
 }
 
-// List returns the running processes, except those that only serve files.
+// List returns the running processes, except the processes that serve files.
 func (s *processService) List(ctx context.Context, _ *process.ListRequest) (*process.ListResponse, error) {
 	running, err := s.running(ctx)
 	if err != nil {
@@ -116,7 +118,8 @@ func (s *processService) running(ctx context.Context) ([]*pyth.Process, error) {
 }
 
 // Start starts a process and sends its events until it ends. If the client disconnects,
-// the process continues until its time-out, which is that of the request.
+// the process continues until its time-out. The time-out of the process is the time-out
+// of the request.
 func (s *processService) Start(ctx context.Context, in *process.StartRequest, out *connect.ServerStream[process.StartResponse]) error {
 	request, err := startRequest(ctx, in)
 	if err != nil {
@@ -157,7 +160,8 @@ func startRequest(ctx context.Context, in *process.StartRequest) (*pyth.ProcessR
 	request := &pyth.ProcessRequest{
 		Args: append([]string{config.GetCmd()}, config.GetArgs()...), Dir: dir,
 		Env: accessOf(ctx).environment(config.GetEnvs()), Name: in.GetTag(),
-		// Old clients send no field, and always have a standard input.
+		// Old clients do not send the field stdin. Their processes always have a standard
+		// input.
 		Stdin: in.Stdin == nil || in.GetStdin(),
 	}
 	if pty := in.GetPty(); pty != nil {
@@ -170,7 +174,7 @@ func startRequest(ctx context.Context, in *process.StartRequest) (*pyth.ProcessR
 	return request, nil
 }
 
-// Connect sends the events of a running process from now on.
+// Connect sends the future events of a running process. It does not send earlier output.
 func (s *processService) Connect(ctx context.Context, in *process.ConnectRequest, out *connect.ServerStream[process.ConnectResponse]) error {
 	p, err := s.selected(ctx, in.GetProcess())
 	if err != nil {
@@ -284,7 +288,8 @@ func (s *processService) CloseStdin(ctx context.Context, in *process.CloseStdinR
 	return &process.CloseStdinResponse{}, nil
 }
 
-// SendSignal sends a signal to a process. A process that has ended does not exist.
+// SendSignal sends a signal to a process. If the process has ended, it returns the error
+// for an unknown process.
 func (s *processService) SendSignal(ctx context.Context, in *process.SendSignalRequest) (*process.SendSignalResponse, error) {
 	p, err := s.selected(ctx, in.GetProcess())
 	if err != nil {
@@ -367,8 +372,8 @@ func (s *processStream) output(o *pyth.ProcessOutput) error {
 	return s.send(&process.ProcessEvent{Event: &process.ProcessEvent_Data{Data: data}})
 }
 
-// end sends the last event. It has the texts that Go has for the end of a process,
-// because envd is a Go program.
+// end sends the last event. The event contains the same texts as Go uses for the end of a
+// process, because E2B's envd is a Go program.
 func (s *processStream) end(p *pyth.Process) error {
 	e := &process.ProcessEvent_EndEvent{ExitCode: -1}
 	if p.ExitCode != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/e2b/envd/process"
 )
 
-// newProcessHarness returns a server with processes of this machine.
+// newProcessHarness returns a server whose processes run on this machine.
 func newProcessHarness(t *testing.T) (*harness, *fakeProcesses) {
 	t.Helper()
 	f := newFakeProcesses(t)

@@ -10,7 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// registry contains the sandboxes of this server. It ends a sandbox at its time.
+// registry contains the sandboxes of this server. It ends each sandbox when the lifetime
+// of the sandbox is over.
 type registry struct {
 	sessions Closer
 	clock    func() time.Time
@@ -25,9 +26,10 @@ func newRegistry(sessions Closer, clock func() time.Time) *registry {
 	return &registry{sessions: sessions, clock: clock, all: map[pyth.SessionID]*sandbox{}}
 }
 
-// add adds a sandbox that ends after the time-out. It sets the end before any request can
-// find the sandbox, because remove stops the timer. It holds the lock meanwhile, so that
-// a short time-out cannot expire before the sandbox is in the registry.
+// add adds a sandbox that ends after the time-out. It starts the timer before any request
+// can find the sandbox, because the method "remove" stops the timer. During this time, it
+// holds the lock. So even a short time-out cannot expire before the sandbox is in the
+// registry.
 func (r *registry) add(x *sandbox, timeout time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,7 +45,7 @@ func (r *registry) get(id string) *sandbox {
 }
 
 // list returns the sandboxes of all users for which "match" is true, oldest first. The
-// IDs of sessions have the order of their creation.
+// order of the session IDs is the order in which the sessions were created.
 func (r *registry) list(match func(*sandbox) bool) []*sandbox {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,8 +59,8 @@ func (r *registry) list(match func(*sandbox) bool) []*sandbox {
 	return found
 }
 
-// setEnd changes the time at which the sandbox ends. A sandbox cannot be older than a
-// session can be.
+// setEnd changes the time at which the sandbox ends. It limits the time to maxAge after
+// the creation of the sandbox, because no session can be older.
 func (r *registry) setEnd(x *sandbox, at time.Time) {
 	if latest := x.created.Add(maxAge); at.After(latest) {
 		at = latest
@@ -75,14 +77,15 @@ func (r *registry) setEnd(x *sandbox, at time.Time) {
 	x.timer = time.AfterFunc(at.Sub(r.clock()), func() { r.expire(x, at) })
 }
 
-// expire ends the sandbox, unless its end has changed.
+// expire ends the sandbox, unless its end has changed since the timer was started. The
+// parameter "at" is the end at that time.
 func (r *registry) expire(x *sandbox, at time.Time) {
 	if !x.end().Equal(at) {
 		return
 	}
 	r.closing.Go(func() {
 		for _, id := range r.remove(x) {
-			// Ignore the error, because a session that is gone needs no end.
+			// Ignore the error, because the session may already have ended.
 			_ = r.sessions.CloseSession(context.Background(), x.user, id)
 		}
 	})

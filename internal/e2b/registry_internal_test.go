@@ -16,8 +16,8 @@ func (c closedSessions) CloseSession(_ context.Context, _ pyth.UserID, id pyth.S
 	return nil
 }
 
-// TestSandboxHasTimerWhenRequestsFindIt checks that a request to delete a new sandbox
-// finds its timer.
+// TestSandboxHasTimerWhenRequestsFindIt checks that a new sandbox already has a timer
+// when a request to delete the sandbox can find it.
 func TestSandboxHasTimerWhenRequestsFindIt(t *testing.T) {
 	t.Parallel()
 	x := &sandbox{id: "a", created: time.Now()}

@@ -18,8 +18,8 @@ func resultFields() map[string]string {
 	}
 }
 
-// resultEvent converts a rich value to an event. The parameter "isMain" says whether it
-// is the value of the final expression.
+// resultEvent converts a rich value to an event. The parameter "isMain" says whether the
+// rich value is the value of the final expression.
 func resultEvent(r pyth.Result, isMain bool) map[string]any {
 	event := map[string]any{"type": "result", "is_main_result": isMain}
 	fields, extra := resultFields(), map[string]any{}
@@ -54,8 +54,9 @@ func unquote(s string) string {
 }
 
 // heldResults holds the values that may be the value of the final expression. A program
-// displays its values in this order: those of calls of display, that of the final
-// expression, and the figures that are open at the end.
+// displays its values in this order: first the values of the calls of display, then the
+// value of the final expression, and then the figures that are open at the end of the
+// program.
 type heldResults struct {
 	// hasValue is true if the program ends with an expression.
 	hasValue bool
@@ -77,7 +78,7 @@ func (h *heldResults) add(r pyth.Result) (ready []map[string]any) {
 	return ready
 }
 
-// end returns the events of all other values.
+// end returns the events of the values that are still waiting.
 func (h *heldResults) end(succeeded bool) []map[string]any { return h.release(succeeded) }
 
 // release returns the events of the waiting values. Only the first of them can be the
@@ -97,8 +98,8 @@ func isFigure(r pyth.Result) bool {
 	return r["image/png"] != "" && (strings.HasPrefix(text, "<Figure") || strings.HasPrefix(text, "Figure("))
 }
 
-// statement matches a last line that is no expression with a value to show: statements,
-// assignments, and calls that show something themselves.
+// statement matches a last line that has no value to show. Such a line is, for example, a
+// statement, an assignment, or a call that shows something itself.
 var statement = regexp.MustCompile(`^(\s|#|//|[@!%]|(import|from|def|class|return|for|while|if|with|try|assert|del|raise|global|nonlocal|pass|break|continue|else|elif|except|finally|const|let|var|function|throw|export)\b|(display|print|console\.\w+|\w+\.show)\s*\(|[\w.,\s\[\]'"*]*[\w\]]\s*([-+*/%&|^@]|//|\*\*|<<|>>)?=[^=])`)
 
 // endsWithExpression reports whether a program seems to end with an expression whose

@@ -20,7 +20,8 @@ type sandbox struct {
 	env      map[string]string
 	// The field "network" contains the hosts that programs may connect to.
 	network []string
-	// The field "settings" is the network as the client requested it, for responses.
+	// The field "settings" contains the network settings of the client's request.
+	// Responses repeat these settings.
 	settings *networkSettings
 	created  time.Time
 	// secrets is true if the key that created the sandbox may read secrets.
@@ -84,8 +85,9 @@ func (x *sandbox) end() time.Time {
 	return x.endAt
 }
 
-// environment returns the variables of a program: those of the sandbox, and those of one
-// request, which replace them.
+// environment returns the environment variables of a program. These are the variables of
+// the sandbox and the variables of one request (the parameter "more"). If both contain
+// the same name, the value of the request applies.
 func (x *sandbox) environment(more map[string]string) []pyth.EnvVar {
 	all := maps.Clone(x.env)
 	if all == nil {

@@ -17,15 +17,15 @@ type Config struct {
 	Sessions   Sessions
 	Executions Executions
 	// Processes runs the commands and terminals of clients. Helpers runs processes that
-	// serve files. The audit log does not record these processes, as it does not record
+	// serve files. The audit log does not record these processes. It also does not record
 	// operations on the files of sessions.
 	Processes, Helpers Processes
 	// Expired closes the sessions of sandboxes whose time has ended.
 	Expired Closer
 	// Languages contains the languages and the custom images of the server.
 	Languages []pyth.LanguageInfo
-	// Limits contains the limits of sandboxes, which clients can read. MaxTimeout is the
-	// maximum time of one run.
+	// Limits contains the limits of sandboxes. Clients can read these limits. MaxTimeout
+	// is the maximum time of one run.
 	Limits     pyth.Limits
 	MaxTimeout time.Duration
 	// Processors is the number of processors that clients see.
@@ -97,7 +97,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// A proxy may have checked only one of several values.
 		s.Refuse(w, r, fail(http.StatusBadRequest, "Send each of the headers %s and %s exactly once.", sandboxHeader, portHeader))
 	case ports[0] == envdPort:
-		// The access log also shows the route of a refused request.
+		// Set the route first, so that the access log also shows the route of a refused
+		// request.
 		_, r.Pattern = s.envd.Handler(r)
 		s.serveEnvd(w, r, ids[0])
 	case ports[0] == interpreterPort:
@@ -108,8 +109,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dispatch calls the handler for the path and the method of the request. It refuses
-// requests without a handler in the format of the protocol.
+// dispatch calls the handler for the path and the method of the request. If there is no
+// handler, it calls the function "refuse", which sends an error in the format of the
+// protocol.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, routes *http.ServeMux, refuse func(http.ResponseWriter, *http.Request, error)) {
 	_, pattern := routes.Handler(r)
 	if pattern == "" || r.URL.Path != path.Clean(r.URL.Path) {
@@ -136,7 +138,8 @@ func withAccess(r *http.Request, a *access) *http.Request {
 func accessOf(ctx context.Context) *access { return ctx.Value(sandboxKey{}).(*access) }
 
 // admit checks that the holder of the grant may still use the sandbox, and that the
-// session of the sandbox exists. It returns false after it has written a response.
+// session of the sandbox exists. If one of these checks fails, it writes an error
+// response and returns false.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, x *sandbox, g *grant, refuse func(http.ResponseWriter, *http.Request, error), scopes ...pyth.Scope) (*http.Request, bool) {
 	p, err := s.config.Gate.Admit(r.Context(), g.key, "", scopes...)
 	if err != nil {
@@ -154,12 +157,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, x *sandbox, g *gr
 	return withAccess(r, &access{x, p}), true
 }
 
-// alive reports whether the session of the sandbox exists. If it is gone, alive removes
-// the sandbox.
+// alive reports whether the session of the sandbox exists. If the session no longer
+// exists, alive removes the sandbox.
 func (s *Server) alive(ctx context.Context, x *sandbox) bool {
 	_, err := s.config.Sessions.Session(ctx, x.user, x.id)
 	if isGone(err) {
-		// Ignore the errors, because the end of the sandbox is not the caller's action.
+		// Ignore the errors, because the caller did not ask for the end of the sandbox.
 		_ = s.end(context.WithoutCancel(ctx), x, s.config.Expired)
 		return false
 	}

@@ -26,7 +26,8 @@ func (w *streamWriter) WriteHeader(status int) {
 }
 
 func (w *streamWriter) Write(p []byte) (int, error) {
-	// Write first, because the first write of a response sets a deadline of its own.
+	// Write first. The first write of a response makes the API set another deadline,
+	// which the next call must replace.
 	n, err := w.ResponseWriter.Write(p)
 	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))

@@ -12,8 +12,8 @@ import (
 )
 
 // grant gives the holder of an API key access to one sandbox. Requests with a token of
-// the grant have the rights of the key, so they fail when the key is revoked. The key is
-// in memory only, until the sandbox ends.
+// the grant have the rights of the key, so they fail when the key is revoked. The server
+// keeps the key only in memory, and only until the sandbox ends.
 type grant struct {
 	key string
 	// The token "envd" is for all protocols of the sandbox. The token "traffic" is only
@@ -41,30 +41,31 @@ const (
 	operationWrite = "write"
 )
 
-// signed is a request for a file with a signature in place of a token. The text of the
-// fields is exactly as in the query, because the signature covers the text.
+// signed is a request for a file that has a signature instead of a token. The fields
+// contain exactly the texts of the query, because the signature covers these texts.
 type signed struct {
 	operation, path, user string
 	signature, expiration string
 }
 
 const (
-	// signaturePrefix is the version of all signatures.
+	// signaturePrefix is the version at the beginning of each signature.
 	signaturePrefix = "v1_"
 	// maxExpiration is the maximum length of a 64-bit number with a sign.
 	maxExpiration = 20
 )
 
-// plausible reports whether a grant can have made the signature. It depends only on the
-// request. It limits the text that matches hashes for each grant.
+// plausible reports whether the signature can come from a grant. It checks only the
+// request and no grant. It limits the length of the text that the method "matches" hashes
+// for each grant.
 func (q *signed) plausible() bool {
 	return len(q.signature) == len(signaturePrefix)+base64.RawStdEncoding.EncodedLen(sha256.Size) &&
 		strings.HasPrefix(q.signature, signaturePrefix) &&
 		len(q.path) <= maxPath && len(q.user) <= maxUser && len(q.expiration) <= maxExpiration
 }
 
-// expired reports whether the signature has expired. A signature without expiration
-// is valid as long as the sandbox.
+// expired reports whether the signature has expired. A signature without expiration is
+// valid as long as the sandbox exists.
 func (q *signed) expired(now time.Time) bool {
 	if q.expiration == "" {
 		return false

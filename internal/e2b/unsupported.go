@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// refuseRoutes adds routes that answer what this server does not offer. Without them,
-// clients would report a missing object in place of a missing feature.
+// refuseRoutes adds routes for the features that this server does not support. The
+// response of these routes is an error. Without these routes, clients would report a
+// missing object instead of a missing feature.
 func (s *Server) refuseRoutes(mux *http.ServeMux) {
 	for _, f := range []struct{ patterns, text string }{
 		{"POST /sandboxes/{id}/pause POST /sandboxes/{id}/resume", "Sandboxes cannot be paused and resumed on this server. A sandbox runs until its timeout; extend it with setTimeout."},

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// maxWatchers limits the watchers of a sandbox.
+	// maxWatchers is the maximum number of watchers of a sandbox.
 	maxWatchers = 16
-	// maxWatcherEvents limits the events of a watcher that the client has not fetched.
-	// maxWatcherBytes limits the size of these events together. Each event counts with
-	// eventOverhead in addition to its encoded size.
+	// maxWatcherEvents is the maximum number of events that a watcher stores until the
+	// client fetches them. maxWatcherBytes is the maximum total size of these events. The
+	// size of an event is its encoded size plus eventOverhead.
 	maxWatcherEvents = 10_000
 	maxWatcherBytes  = 2 << 20
 	eventOverhead    = 64
@@ -37,7 +37,7 @@ type watcher struct {
 
 	mu     sync.Mutex
 	events []*filesystem.FilesystemEvent
-	// bytes is the size of the events.
+	// bytes is the total size of the events.
 	bytes int
 	err   error
 }
@@ -49,7 +49,7 @@ func (w *watchers) closeLocked() {
 	w.polled = nil
 }
 
-// takeWatcher counts a new watcher. It fails if the sandbox has too many.
+// takeWatcher counts a new watcher. It fails if the sandbox has too many watchers.
 func (x *sandbox) takeWatcher(id string, w *watcher) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *filesystemService) WatchDir(ctx context.Context, in *filesystem.WatchDi
 	return s.failed(ctx, err)
 }
 
-// depthOf returns how deep a watcher looks.
+// depthOf returns the depth of the directories that a watcher observes.
 func depthOf(recursive bool) int {
 	if recursive {
 		return anyDepth
@@ -123,7 +123,8 @@ func depthOf(recursive bool) int {
 	return 1
 }
 
-// changeEvent describes a change. Its name is relative to the watched directory.
+// changeEvent returns the event for a change. The name in the event is relative to the
+// watched directory.
 func changeEvent(root, kind string, e *guestEntry, withEntry bool) *filesystem.FilesystemEvent {
 	// Clone the name, so that a kept event does not keep the whole path in memory.
 	event := &filesystem.FilesystemEvent{Name: strings.Clone(strings.TrimPrefix(e.Path, root+"/"))}
@@ -158,7 +159,8 @@ func (s *filesystemService) CreateWatcher(ctx context.Context, in *filesystem.Cr
 	begun := make(chan struct{})
 	ended := make(chan struct{})
 	files := s.files(ctx)
-	// A hostile program in the sandbox can send the start several times.
+	// A hostile program in the sandbox can send the start several times, but a channel
+	// can be closed only once.
 	start := sync.OnceFunc(func() { close(begun) })
 	go func() {
 		defer close(ended)

@@ -1,4 +1,4 @@
-// Package email contains the rule for equal e-mail addresses.
+// Package email defines which spellings of an e-mail address are equal.
 package email
 
 import (

@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxHintSearch is the number of bytes that a search for network errors examines at
-	// each end of a text.
+	// the beginning and at the end of each text.
 	maxHintSearch = 16 << 10
 	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128

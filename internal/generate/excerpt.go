@@ -8,8 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// Numbers of bytes of an output that the model receives, from the beginning and from the
-// end. The part from the end is longer, because errors are usually there.
+// The model receives at most headBytes bytes from the beginning of an output and
+// tailBytes bytes from its end. The part from the end is longer, because errors are
+// usually at the end.
 const (
 	headBytes = 2 << 10
 	tailBytes = 6 << 10

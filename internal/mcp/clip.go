@@ -3,8 +3,8 @@ package mcp
 import "fmt"
 
 // clip shortens a long text for a model. It keeps the beginning and the end, because the
-// end of output often contains the error. The note between them says what is missing.
-// The parameter "most" is a number of bytes.
+// end of output often contains the error. Between them, it adds a note about the omitted
+// part. The parameter "most" is the maximum number of bytes that it keeps.
 func clip(text string, most int, advice string) string {
 	if len(text) <= most {
 		return text

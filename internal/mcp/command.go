@@ -11,8 +11,8 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// defaultTimeoutMs is the time-out of a command in a session if the call sets none. It is
-// the default time-out of runs.
+// defaultTimeoutMs is the time-out of a command in a session if the call sets no
+// time-out. It is equal to the default time-out of runs.
 const defaultTimeoutMs = 30_000
 
 // stopTimeout limits the time for ending a command whose call was canceled.
@@ -46,8 +46,8 @@ func (c *call) runInSession(ctx context.Context, in *runCommandInput) (*sdk.Call
 		}
 	})
 	if err != nil {
-		// The caller has canceled the call, or the connection was lost. Nobody would wait
-		// for the process.
+		// The caller has canceled the call, or the connection was lost. Kill the process,
+		// because nobody waits for its result.
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		_ = session.SignalProcess(stopping, pid, "SIGKILL")

@@ -8,7 +8,8 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// explain adds to an error of the API what the model or its user can do about it.
+// explain adds a hint to an error of the API. The hint says what the model or its user
+// can do about the error.
 func explain(err error) error {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return fmt.Errorf("%w; the server cannot be reached: ask the user to check whether it runs", err)

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// defaultReadBytes and maxReadBytes limit the bytes of one file_read. Images have
-	// the limit maxImageBytes, because a part of an image is useless.
+	// defaultReadBytes and maxReadBytes are the default and the maximum number of bytes
+	// that one call of file_read returns. For images, the limit is maxImageBytes, because
+	// a part of an image is useless.
 	defaultReadBytes = 32 << 10
 	maxReadBytes     = 256 << 10
 	// maxWriteBytes is the maximum size of a file for file_write. In base64, a file of
@@ -203,7 +204,7 @@ func wholeRunes(b []byte) []byte {
 }
 
 // mediaTypeOf returns the media type of a file. The bytes decide whether a file is an
-// image, because a client refuses a whole result with a wrong image.
+// image, because a client refuses the whole result if one image is invalid.
 func mediaTypeOf(name string, b []byte) string {
 	sniffed, _, _ := strings.Cut(http.DetectContentType(b), ";")
 	byName, _, _ := strings.Cut(mime.TypeByExtension(path.Ext(name)), ";")

@@ -17,12 +17,12 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// sessionHeader is the header that groups the requests of one client of the protocol
-// versions before 2026-07-28.
+// sessionHeader is the header that groups the requests of one client. Only protocol
+// versions before 2026-07-28 use this header.
 const sessionHeader = "Mcp-Session-Id"
 
-// requestIDHeader is the header with the ID of a request in the log of the server. The
-// API sets it before it calls the Handler.
+// requestIDHeader is the header with the ID of a request. The log of the server contains
+// this ID. The API sets the header before it calls the Handler.
 const requestIDHeader = "X-Request-Id"
 
 // Handler serves the tools over streamable HTTP. It supports the handshake with the
@@ -48,8 +48,8 @@ type callKey struct {
 
 // NewHandler returns a Handler. The parameter "api" is the handler of the API, which the
 // tools call with the credentials of the client. The caller must authenticate requests
-// before it calls the Handler, and must limit the size of their bodies. The logger receives
-// mistakes of this program.
+// before it calls the Handler, and must limit the size of their bodies. The logger
+// receives panics, which are mistakes of this program.
 func NewHandler(version string, api http.Handler, logger *slog.Logger) *Handler {
 	server := New(version, func(ctx context.Context) (*client.Client, error) {
 		return ctx.Value(clientKey{}).(func() (*client.Client, error))()
@@ -78,7 +78,7 @@ func isLongBatch(body []byte) bool {
 		return false
 	}
 	for range maxBatch {
-		// Ignore the error, because the library reports wrong messages.
+		// Ignore the error, because the library reports invalid messages.
 		if messages.Decode(new(json.RawMessage)) != nil {
 			return false
 		}
@@ -111,32 +111,35 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	// Ignore the error, because the library reports wrong messages. A batch of messages
-	// is not an object; its calls end with the connection only.
+	// Ignore the error, because the library reports invalid messages. A batch of messages
+	// is not an object, so m stays empty. The calls of a batch end only when the
+	// connection ends.
 	var m message
 	_ = json.Unmarshal(body, &m)
 	key := callKey{credentials: credentials(r.Header), session: r.Header.Get(sessionHeader), id: string(m.ID)}
 	switch m.Method {
 	case "initialize":
-		// The ID is not a secret and gives no access. With it, a client can cancel its
-		// calls, because the numbers of calls are not unique among clients.
+		// The ID is not a secret and gives no access. A client needs this ID to cancel
+		// its calls, because two clients can use the same number for a call.
 		w.Header().Set(sessionHeader, rand.Text())
 	case "notifications/cancelled":
 		key.id = string(m.Params.RequestID)
 		h.cancel(key)
 	}
-	// The connection of a client is its call. If the client disconnects, the call ends.
+	// The context of the request ends when the client disconnects. Then the call ends
+	// too.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer h.register(key, cancel)()
 	origin := originOf(r)
 	if id := w.Header().Get(requestIDHeader); id != "" {
-		// All requests for this message have its ID in the log.
+		// In the log, all requests to the API for this message have the ID of the
+		// message.
 		origin.Header.Set(requestIDHeader, id)
 	}
 	transport := NewHandlerTransport(ctx, h.api, origin)
-	// A call must not outlive its request, because a stopping server waits for requests
-	// only.
+	// A call must not outlive its request, because a stopping server waits only for
+	// requests.
 	defer transport.Wait()
 	defer cancel()
 	newClient := func() (*client.Client, error) {
@@ -150,7 +153,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // this process.
 const internalServer = "http://api.internal"
 
-// originOf returns the origin of a request. The API then sees the same caller.
+// originOf returns the origin of a request. With this origin, the API sees the caller of
+// the request.
 func originOf(r *http.Request) Origin {
 	header := http.Header{}
 	for _, name := range []string{"Authorization", "X-Api-Key", "X-Forwarded-For", "X-Forwarded-Proto", "Traceparent", "Tracestate"} {
@@ -167,8 +171,8 @@ func credentials(header http.Header) [sha256.Size]byte {
 	return sha256.Sum256([]byte(header.Get("Authorization") + "\x00" + header.Get("X-Api-Key")))
 }
 
-// register stores how to cancel a call. The result removes the call. Without a session
-// ID, the ID of a call is not unique, so the call is not stored.
+// register stores how to cancel a call. The function "remove" removes the call. Without a
+// session ID, the ID of a call is not unique, so the call is not stored.
 func (h *Handler) register(key callKey, cancel context.CancelFunc) (remove func()) {
 	if key.session == "" || key.id == "" {
 		return func() {}
@@ -176,7 +180,7 @@ func (h *Handler) register(key callKey, cancel context.CancelFunc) (remove func(
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running[key] != nil {
-		return func() {} // The client uses the ID twice. Cancel the first call only.
+		return func() {} // The ID is in use. The client can cancel only the first call.
 	}
 	h.running[key] = cancel
 	return func() {

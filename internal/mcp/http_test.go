@@ -94,7 +94,8 @@ func TestHandlerCancelsRun(t *testing.T) {
 	}
 }
 
-// postVersion sends a message of a version without a session, and returns the response.
+// postVersion sends a message without a session ID, and returns the response. The
+// parameter "version" is the protocol version.
 func postVersion(t *testing.T, url, version, message string) *http.Response {
 	t.Helper()
 	return send(t, url, message, map[string]string{"Authorization": "Bearer pyapi_ada", "Mcp-Protocol-Version": version})

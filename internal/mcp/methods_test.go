@@ -55,7 +55,8 @@ func answerTo(t *testing.T, url, method, version string) string {
 		name = "session_list"
 	}
 	implementation := map[string]any{"name": "test", "version": "1"}
-	// The request has the parameters of all methods, because a method ignores others.
+	// The request has the parameters of all methods, because each method ignores the
+	// parameters of other methods.
 	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": map[string]any{
 		"_meta": map[string]any{
 			"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientInfo": implementation,

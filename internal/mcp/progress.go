@@ -102,7 +102,7 @@ func (p *progress) flush(ctx context.Context) {
 	}
 	p.latest, p.sent = "", now
 	p.mu.Unlock()
-	// Ignore errors, because a client that is gone also ends the call.
+	// Ignore errors, because the call ends anyway if the client has disconnected.
 	_ = p.session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{
 		ProgressToken: p.token, Progress: now.Sub(p.start).Seconds(), Message: message,
 	})

@@ -17,11 +17,11 @@ import (
 	"github.com/pyth-on/pyth-on/client"
 )
 
-// Limits of a result. A model pays for each character and has a limited context, so they
-// are far lower than the limits of the API.
+// Limits of a result. A model pays for each character and has a limited context. So these
+// limits are far lower than the limits of the API.
 const (
-	maxOutputText = 20_000   // bytes of stdout, and of stderr
-	maxValueText  = 10_000   // bytes of all values as text, and of the traceback
+	maxOutputText = 20_000   // bytes of stdout; the same limit applies to stderr
+	maxValueText  = 10_000   // bytes of all values as text, or of a message or traceback
 	maxImageBytes = 3 << 20  // bytes of one image; several models accept at most 5 MB in base64
 	maxMediaBytes = 4 << 20  // bytes of all images and resources of a result
 	maxTextMedia  = 64 << 10 // bytes of one text resource
@@ -98,7 +98,7 @@ func present(run *client.ExecuteResponse) (*sdk.CallToolResult, *runOutput) {
 	return &sdk.CallToolResult{Content: content, IsError: run.Status != client.ExecutionStatusSucceeded}, out
 }
 
-// text returns the result as text. Empty parts are absent.
+// text returns the result as text. It omits empty parts.
 func (o *runOutput) text(run *client.ExecuteResponse) string {
 	var parts []string
 	section := func(name, text string) {
@@ -122,7 +122,8 @@ func (o *runOutput) text(run *client.ExecuteResponse) string {
 	return strings.Join(append(parts, "status: "+o.summary(run)), "\n\n")
 }
 
-// toolHint replaces the request of the API that installs a package by the tool.
+// toolHint changes a hint of the API about the installation of a package. It replaces the
+// API request with the name of the tool.
 func toolHint(hint string) string {
 	return strings.ReplaceAll(hint, "POST /api/v1/packages", "package_add")
 }
@@ -164,8 +165,8 @@ func (p *presentation) addNotes(run *client.ExecuteResponse) {
 	note(run.Status == client.ExecutionStatusOutOfMemory, "the program reached its memory limit; process the data in smaller parts")
 }
 
-// addValue adds a rich value. It uses the best image, the plain text, and those other
-// media that the text does not replace.
+// addValue adds a rich value. It adds all images and other media of the value. It adds
+// the plain text only if it has added no image.
 func (p *presentation) addValue(value client.ResultValue) {
 	text, hasText := value["text/plain"].(string)
 	shown := false
@@ -225,9 +226,10 @@ func (p *presentation) addFile(f *client.OutputFile) {
 	p.addResource("files/"+f.Path, mediaType, b)
 }
 
-// addImage adds an image, and returns whether the result contains it. The bytes decide what
-// the data is. The program chooses the media type, and with a wrong one, the service of the
-// model can refuse the result and all later messages of the conversation.
+// addImage adds an image, and returns whether the result contains it. The bytes determine
+// the media type of the image. The program can choose a wrong media type. With a wrong
+// media type, the service of the model can refuse the result and all later messages of
+// the conversation.
 func (p *presentation) addImage(mediaType string, b []byte) bool {
 	if len(b) > maxImageBytes || p.bytes+len(b) > maxMediaBytes {
 		p.notes = append(p.notes, fmt.Sprintf("an image of %d bytes is missing: one image can have %d bytes, and all media of a result %d bytes; make it smaller", len(b), maxImageBytes, maxMediaBytes))
@@ -263,7 +265,7 @@ func (p *presentation) addResource(name, mediaType string, b []byte) {
 }
 
 // resource returns an embedded resource with text or bytes. Its URI has the given host and
-// path. Clients cannot read the URI, it only identifies the resource. Programs choose the
+// path. Clients cannot open the URI. It only identifies the resource. Programs choose the
 // names of files, so special characters in the path are escaped. Clients can refuse a
 // result with an invalid URI.
 func resource(host, path, mediaType string, b []byte) sdk.Content {

@@ -44,9 +44,9 @@ type runCommandInput struct {
 // process to 128 KiB.
 const maxCommandBytes = 100 << 10
 
-// maxReceived is the maximum number of bytes of output that a tool keeps in memory. The
-// server limits the output of a run to less. But the server of another operator must not
-// fill the memory of this machine.
+// maxReceived is the maximum number of bytes of output that a tool keeps in memory. A
+// server normally limits the output of a run to less. But another operator can run the
+// server, and this server must not fill the memory of this machine.
 const maxReceived = 64 << 20
 
 func (s *Server) addRuns() {
@@ -95,8 +95,8 @@ func runCode(ctx context.Context, c *call, in *runCodeInput) (*sdk.CallToolResul
 	return c.execute(ctx, r)
 }
 
-// runCommand runs the command as a process of the session, or as a bash program without a
-// session.
+// runCommand runs the command as a process of the session. If the input has no session,
+// it runs the command as a bash program.
 func runCommand(ctx context.Context, c *call, in *runCommandInput) (*sdk.CallToolResult, *runOutput, error) {
 	if len(in.Command) > maxCommandBytes {
 		return nil, nil, errors.New("the command is longer than 100 KiB; write it to a file with file_write, and run the file")

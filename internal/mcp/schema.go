@@ -14,7 +14,7 @@ import (
 // properties contains the fields of a schema by name.
 type properties = map[string]*jsonschema.Schema
 
-// call is one call of a tool. The method "notify" of a call reports its progress.
+// call is one call of a tool. The method "watch" reports the progress of the call.
 type call struct {
 	*client.Client
 	request *sdk.CallToolRequest

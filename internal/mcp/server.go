@@ -15,15 +15,15 @@ import (
 )
 
 // MaxMessageBytes is the maximum size of a message from a client. A message is copied
-// several times while it is decoded, so the limit is lower than that of the API.
+// several times while it is decoded, so the limit is lower than the limit of the API.
 const MaxMessageBytes = 4 << 20
 
-// lastWrites is the time to send the results of running calls after the context of
-// ServeStdio has ended.
+// lastWrites is the maximum time for sending the results of running calls after the
+// context of ServeStdio has ended.
 const lastWrites = 2 * time.Second
 
-// Clients returns the client for the API that a tool call uses. It gets the context of
-// the tool call. The tool shows the error to the language model.
+// Clients returns the API client for one tool call. The parameter is the context of the
+// tool call. If Clients returns an error, the tool shows the error to the language model.
 type Clients func(ctx context.Context) (*client.Client, error)
 
 // Server serves the tools. It is safe for concurrent use, and holds no state of its
@@ -33,8 +33,8 @@ type Server struct {
 	clients Clients
 }
 
-// New returns a Server. The parameter "version" is the version of this program. The logger
-// receives mistakes of this program.
+// New returns a Server. The parameter "version" is the version of this program. The
+// logger receives panics, which are mistakes of this program.
 func New(version string, clients Clients, logger *slog.Logger) *Server {
 	s := &Server{clients: clients}
 	s.sdk = sdk.NewServer(
@@ -54,8 +54,8 @@ func New(version string, clients Clients, logger *slog.Logger) *Server {
 }
 
 // recovered returns a middleware that answers a message with an error if its handler panics.
-// The library calls handlers in goroutines of its own. Without the middleware, a panic would
-// end the process with the programs of all users.
+// The library calls handlers in separate goroutines. Without the middleware, a panic
+// would end the process and the programs of all users.
 func recovered(logger *slog.Logger) sdk.Middleware {
 	return func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, r sdk.Request) (result sdk.Result, err error) {
@@ -75,9 +75,9 @@ func recovered(logger *slog.Logger) sdk.Middleware {
 const instructions = "Runs code in isolated Linux sandboxes without network. Without session_id, run_code and run_command start from an empty directory and keep nothing. " +
 	"To keep variables, files and the working directory between calls, call session_create, pass its session_id to each call, and call session_close at the end."
 
-// ServeStdio serves one client. The messages are lines of JSON. ServeStdio returns when
-// the input or the context ends, and then also ends running tool calls. If the context
-// ends first, ServeStdio returns its error, even if the output blocks.
+// ServeStdio serves one client. The messages are lines of JSON. When the input or the
+// context ends, ServeStdio ends running tool calls and returns. If the context ends
+// first, ServeStdio returns the error of the context, even if the output blocks.
 func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.WriteCloser) error {
 	// The library cancels tool calls at the end of the input, but not at the end of the
 	// context. So end the input with the context. A goroutine copies the input, because

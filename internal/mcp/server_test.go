@@ -33,8 +33,8 @@ type fakeAPI struct {
 	written  string
 	events   []string
 	end      client.ExecuteResponse
-	// The channel "hang" delays the end of runs. The channel "canceled" receives the
-	// runs whose client has gone.
+	// The channel "hang" delays the end of runs. The channel "canceled" receives a value
+	// when a run or a process is canceled.
 	hang     chan struct{}
 	canceled chan struct{}
 }
@@ -525,8 +525,8 @@ func TestRunCodeIgnoresWrongProgressTokens(t *testing.T) {
 	}
 }
 
-// TestServeStdioEndsWithBlockedOutput checks that a signal ends the server of a client that
-// does not read.
+// TestServeStdioEndsWithBlockedOutput checks that the server ends with its context, even
+// if the client does not read the output.
 func TestServeStdioEndsWithBlockedOutput(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -588,8 +588,8 @@ func TestServeStdioEndsCallsWithContext(t *testing.T) {
 	<-api.canceled
 }
 
-// blocked is an output that accepts nothing. The channel "began" is closed at the first
-// write, which ends with the channel "end".
+// blocked is an output that accepts nothing. The first write closes the channel "began".
+// It returns when the channel "end" is closed.
 type blocked struct{ began, end chan struct{} }
 
 func (b *blocked) Write([]byte) (int, error) {

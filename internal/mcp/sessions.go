@@ -109,8 +109,8 @@ func listSessions(ctx context.Context, c *call, _ *noInput) (*sdk.CallToolResult
 }
 
 func closeSession(ctx context.Context, c *call, in *sessionInput) (*sdk.CallToolResult, *closedOutput, error) {
-	// The client library ignores that a session does not exist. A model must learn of a
-	// wrong ID.
+	// The method Close of the client library returns no error if the session does not
+	// exist. But a model must learn that the ID is wrong.
 	if err := c.Call(ctx, http.MethodDelete, "/api/v1/sessions/"+url.PathEscape(in.SessionID), nil, nil); err != nil {
 		return nil, nil, explainSession(err)
 	}

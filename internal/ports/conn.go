@@ -41,7 +41,7 @@ func (s *Service) DialPort(ctx context.Context, user pyth.UserID, session pyth.S
 	return c, nil
 }
 
-// refused is the name of the error with which the guest could not connect.
+// refused is the name of the error that the guest reports if it cannot connect.
 type refused string
 
 func (r refused) Error() string { return "ports: the guest could not connect: " + string(r) }

@@ -42,8 +42,8 @@ var _ pyth.PortService = (*Service)(nil)
 // New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// checkPort returns an error if users cannot connect to the port. The proxies of the
-// session are not for them.
+// checkPort returns an error if users cannot connect to the port. Users cannot connect to
+// the proxies of the session.
 func checkPort(port int) error {
 	if port < 1 || port > 65535 {
 		return pyth.Invalid("path.port", "must be between 1 and 65535")
@@ -72,8 +72,8 @@ func (s *Service) SharePort(ctx context.Context, user pyth.UserID, session pyth.
 	}, nil
 }
 
-// sign returns the message authentication code of a right. The payload is its end and its
-// user.
+// sign returns the message authentication code of a right. The payload contains the time
+// at which the right ends, and the user of the right.
 func (s *Service) sign(session pyth.SessionID, port int, payload []byte) []byte {
 	mac := hmac.New(sha256.New, s.config.Key)
 	// The texts before the payload contain no NUL byte, so their ends are unambiguous.

@@ -15,7 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// sessions has one session, "s" of the user "u". The function "agent" serves its streams.
+// sessions contains only the session "s" of the user "u". The function "agent" serves its
+// streams.
 type sessions struct {
 	agent func(kind protocol.Kind, payload []byte, conn *protocol.Conn)
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// textOf is a scan target for a text in a BYTEA column.
+// textOf is a scan target for a string in a BYTEA column.
 type textOf struct{ s *string }
 
 func (d textOf) Scan(v any) error {

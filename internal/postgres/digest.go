@@ -8,7 +8,7 @@ import (
 )
 
 // digest computes a hash of rows. Equal values have equal hashes in all databases. This
-// is true even if one database stores a text as bytes, or a boolean as a number.
+// is true even if one database stores a string as bytes, or a boolean as a number.
 type digest struct {
 	hash hash.Hash
 	rows int64

@@ -31,7 +31,7 @@ func (s *Store) CreateEmailConfirmation(ctx context.Context, c *pyth.EmailConfir
 // UseEmailConfirmation marks the address of the confirmation as confirmed.
 func (s *Store) UseEmailConfirmation(ctx context.Context, hash [32]byte, at time.Time) (user pyth.UserID, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// Delete the confirmation first, so that of several concurrent uses only one
+		// Delete the confirmation first, so that only one of several concurrent uses
 		// succeeds.
 		var key string
 		err := tx.QueryRow(ctx, "DELETE FROM email_confirmations WHERE hash = $1 AND expires_at > $2 RETURNING user_id, email_key", hash[:], column.TimeValue(at)).

@@ -13,7 +13,7 @@ import (
 
 // Export writes one consistent state of all tables to the target. Servers can continue
 // to write in the meantime. For each table, Export compares the number of rows and a
-// hash in both databases. Export calls the function "progress" like Import.
+// hash in both databases. Export calls the function "progress" in the same way as Import.
 func (s *Store) Export(ctx context.Context, target pyth.TableTarget, progress func(table string, done, total int64)) (all []Copied, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {

@@ -55,9 +55,9 @@ func failure(ctx context.Context, err error) error {
 	return err
 }
 
-// asNoRows converts the error that PostgreSQL returns for a text that a database cannot
-// store, such as U+0000. No row can contain such a text, so asNoRows returns
-// pgx.ErrNoRows.
+// asNoRows converts the error that PostgreSQL returns for a string that a database cannot
+// store, for example a string with U+0000. No row can contain such a string, so asNoRows
+// returns pgx.ErrNoRows.
 func asNoRows(err error) error {
 	if sqlState(err) == characterNotInSet {
 		return pgx.ErrNoRows

@@ -24,8 +24,8 @@ func bashVersion(e tree.Entry) string {
 	return string(found[1])
 }
 
-// packageManagers adds programs with the names of package managers. They only say how a
-// user installs packages, because the file system of a sandbox is read-only.
+// packageManagers adds programs with the names of package managers. These programs only
+// print how a user installs packages, because the file system of a sandbox is read-only.
 func packageManagers(p plan) {
 	for name, request := range map[string]string{
 		"pip": `{"package": "NAME"}`, "pip3": `{"package": "NAME"}`,

@@ -196,7 +196,7 @@ func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) er
 }
 
 // The function "reserved" reports whether the path is below a directory that belongs to
-// Pyth-On. In such a directory, sandboxes mount file systems or Pyth-On adds files.
+// Pyth-On. Sandboxes mount file systems in such a directory, or Pyth-On adds files to it.
 func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)

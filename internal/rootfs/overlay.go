@@ -43,9 +43,9 @@ func (r *customBuilder) fillPlans() error {
 // The method "overlay" adds the files of r.plan to the tree. It adds a file of r.extra
 // only if the tree does not have this file.
 func (r *customBuilder) overlay() error {
-	// In these directories, sandboxes mount file systems, or only Pyth-On may add files.
-	// In the source, a directory could be a link to another path. So remove these
-	// directories first.
+	// Sandboxes mount file systems in some of these directories. In the other
+	// directories, only Pyth-On may add files. In the source, a directory could be a link
+	// to another path. So remove these directories first.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),

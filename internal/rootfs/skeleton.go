@@ -41,8 +41,8 @@ func skeleton(p plan) {
 	}
 }
 
-// home adds a link to the working directory at the path where clients of other products
-// expect the files of a program.
+// home adds a link from /home/user to the working directory. At this path, clients of
+// other products expect the files of a program.
 func home(p plan) { p.link("home/user", "/work") }
 
 // agent adds the guest agent, its hooks and Pyth-On's modules. The guest agent is the

@@ -35,7 +35,7 @@ func inBatches(ctx context.Context, before time.Time, prune func(context.Context
 
 // Recover completes the records of runs whose server was lost. It completes runs that
 // were created before the given time, and returns the number of these runs. The zero time
-// means all runs. It includes runs whose time of creation is in the future because the
+// means all runs, including runs whose time of creation is in the future because the
 // clock was set back. Before the call, all these runs must have ended on all servers.
 func (s *Service) Recover(ctx context.Context, before time.Time) (int, error) {
 	n := 0

@@ -29,7 +29,8 @@ type Store interface {
 	ExecutionOwner(ctx context.Context, id pyth.ExecutionID) (pyth.UserID, error)
 }
 
-// Config configures a Service. All fields except the limits and Ended are required.
+// Config configures a Service. The fields Executions, Store, Vault, Clock and Logger are
+// required.
 type Config struct {
 	// Executions runs the programs.
 	Executions pyth.ExecutionService

@@ -15,8 +15,8 @@ const publicKeyBytes = 32
 // cipher does not reveal whether the password or the program is wrong.
 const decryptionError = "The program could not be decrypted: the password is wrong, or another program was encrypted under this name and language. Check the password and the name."
 
-// Key tells the guest to generate a key pair, and returns the public key. The password
-// of the next job will be sealed with this key. The sandbox must be warm.
+// Key tells the guest to generate a key pair, and returns the public key. The client
+// later seals the password of the next job with this key. The sandbox must be warm.
 func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 	err = s.operate(ctx, protocol.KindKey, "", func() error {
 		var kind protocol.Kind
@@ -61,7 +61,8 @@ func programFrames(job *pyth.Job) []protocol.Frame {
 	}
 }
 
-// wipe clears the password of a job. It is called after the job was sent.
+// wipe clears the password of a job. The method sendStart calls it after it has sent the
+// job.
 func wipe(job *pyth.Job) {
 	if job.Encrypted != nil {
 		clear(job.Encrypted.Password)

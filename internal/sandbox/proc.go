@@ -17,7 +17,7 @@ import (
 // processesWith returns the IDs of the processes that have the argument in their
 // command line.
 func processesWith(arg string) []int {
-	// Ignore errors: a process may end while it is read.
+	// Ignore errors, because a process may end while this function reads its files.
 	all, _ := procfs.AllProcs()
 	var found []int
 	for _, p := range all {

@@ -22,7 +22,7 @@ func TestProcessCPUIsExact(t *testing.T) {
 	}
 	after := processCPU(os.Getpid())
 	record := time.Duration(used.Utime.Nano() + used.Stime.Nano())
-	const rounding = 2 * time.Microsecond // The record has two times in microseconds.
+	const rounding = 2 * time.Microsecond // The record has two times, in whole microseconds.
 	if before <= 0 || record < before-rounding || record > after {
 		t.Errorf("the process has used %v, and processCPU returned %v before and %v after", record, before, after)
 	}

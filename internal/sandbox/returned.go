@@ -60,8 +60,8 @@ func (r *run) fileEnd() error {
 	return nil
 }
 
-// The method "skipped" processes a message of the guest. The message says that the guest
-// did not send a file.
+// The method "skipped" processes a message from the guest. The message says that the
+// guest did not send a file.
 func (r *run) skipped(payload []byte) error {
 	var s protocol.Skipped
 	if err := decode(payload, &s); err != nil {
@@ -94,7 +94,7 @@ func programError(r *protocol.Report) *pyth.ProgramError {
 	}
 }
 
-// The function "bounded" limits the size of a text from the guest, and replaces NUL and
+// The function "bounded" limits the size of a string from the guest, and replaces NUL and
 // invalid UTF-8.
 func bounded(s string) string {
 	const replacement = "\ufffd"

@@ -247,9 +247,9 @@ func (discardEvents) Output(pyth.Stream, []byte) error { return nil }
 func (discardEvents) Result(pyth.Result) error         { return nil }
 func (discardEvents) File(pyth.File) error             { return nil }
 
-// finish completes the outcome of the run. The guest's Exit message says how the
-// program ended. If the host has ended the run, its reason takes precedence. The
-// program's output has no influence on the status.
+// finish completes the outcome of the run. The guest's Exit message says how the program
+// ended. If the host has ended the run, the host's reason takes precedence. The program's
+// output has no influence on the status.
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	r.sample()
 	o := r.outcome
@@ -324,7 +324,7 @@ func signalName(n int) string {
 	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
 }
 
-// decode decodes a message of the guest.
+// decode decodes a message from the guest.
 func decode(payload []byte, m protocol.Message) error {
 	if protocol.Decode(payload, m) != nil {
 		return errGuest

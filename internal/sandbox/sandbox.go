@@ -71,8 +71,8 @@ type Sandbox struct {
 // Done returns a channel that is closed when the sandbox's processes have ended.
 func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
-// Recycle removes all traces of the last job. It returns when an interpreter
-// waits for the next job. After an error, the sandbox must be closed.
+// Recycle removes all traces of the last job. It returns when an interpreter waits for
+// the next job. After an error, the caller must close the sandbox.
 func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
@@ -180,8 +180,9 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 }
 
 // The method "recycled" calls Rollback.Recycled. The reason is "" if the guest has
-// restored the last interpreter. Otherwise the reason says why. The guest (the code
-// inside the sandbox) is not trusted, so an unknown reason is replaced by "off".
+// restored the last interpreter. Otherwise the reason says why the guest has not restored
+// it. The guest (the code inside the sandbox) is not trusted, so the method replaces an
+// unknown reason with "off".
 func (s *Sandbox) recycled(hello *protocol.Hello) {
 	report := s.launcher.config.Rollback.Recycled
 	if report == nil || !hello.Restored && hello.Reason == "" {

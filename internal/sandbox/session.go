@@ -24,7 +24,8 @@ func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 			return s.broken
 		}
 	}
-	// The processes of a session can start before its first run.
+	// Set the limits now, because the processes of a session can start before its first
+	// run.
 	if s.broken = s.grant(spec.Limits.MemoryBytes, spec.Limits.Processes); s.broken != nil {
 		return s.broken
 	}

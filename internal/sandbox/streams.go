@@ -118,7 +118,7 @@ func (s *streams) begin(sandbox *Sandbox) (*yamux.Session, error) {
 		return nil, err
 	}
 	s.serving.Go(func() { sandbox.watchMemory(s.memoryBytes, s.done) })
-	if network != nil { // Otherwise nobody accepts the streams that the guest opens.
+	if network != nil { // Without a network, the host accepts no streams from the guest.
 		s.serving.Go(func() {
 			s.accept(mux, network)
 			network.Close()

@@ -31,7 +31,8 @@ type host struct {
 	closed []pyth.SessionID
 	// files maps paths to contents. All sessions share these files.
 	files map[string]string
-	// openFails is the error that OpenSession returns.
+	// streams contains the host's ends of all streams. openFails is the error that
+	// OpenSession and SessionStream return.
 	streams   []net.Conn
 	openFails error
 }

@@ -23,10 +23,10 @@ type session struct {
 	// session has no waiting turns.
 	current *turn
 	waiting []*turn
-	// The field "uses" is the number of turns that have begun, and of calls that restarted
-	// the idle time-out. The field "unused" is the time of the last use. This is the end of
-	// the last turn, or a later call. Before the first use, it is the creation of the
-	// session.
+	// The field "uses" counts the turns that have begun, and the calls that restarted the
+	// idle time-out. The field "unused" is the time of the last use: the end of the last
+	// turn, or the time of a later call. Before the first use, it is the time when the
+	// session was created.
 	uses   int
 	unused time.Time
 	// The field "remembered" holds the secret values that the runs of the session have
@@ -85,8 +85,8 @@ func (s *Service) endLocked(x *session, cause error) {
 	s.disposeLocked(x)
 }
 
-// disposeLocked closes the session at its host (the server that runs its interpreter)
-// in the background. The host stops a running program of the session.
+// disposeLocked closes the session at its host (the server with the interpreter of the
+// session) in the background. The host stops a running program of the session.
 func (s *Service) disposeLocked(x *session) {
 	x.ended = true
 	s.busy.Go(func() {

@@ -10,7 +10,7 @@ import (
 )
 
 // Stream opens a stream to the agent in the sandbox of the session. It does not wait for
-// a turn, so streams and runs are used at the same time.
+// a turn, so a client can use streams while a program runs.
 func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionID) (io.ReadWriteCloser, error) {
 	s.mu.Lock()
 	x, err := s.findLocked(user, id)
@@ -33,8 +33,8 @@ func (s *Service) Stream(ctx context.Context, user pyth.UserID, id pyth.SessionI
 	return &stream{ReadWriteCloser: inner, service: s, session: x}, nil
 }
 
-// maxStreams is the maximum number of open streams to all sessions of one user. A stream
-// needs memory of the server, and a call to a worker.
+// maxStreams is the maximum number of open streams to all sessions of one user. Each
+// stream needs memory on the server, and a call to a worker.
 const maxStreams = 256
 
 func (s *Service) leaveStream(user pyth.UserID) {
@@ -70,8 +70,9 @@ type stream struct {
 	closed atomic.Bool
 }
 
-// Read reads from the agent. If the stream has failed, Read ends the session if its
-// sandbox has ended. Otherwise the session would remain until its next use.
+// Read reads from the agent. If Read fails, it checks whether the sandbox has ended. If
+// the sandbox has ended, Read ends the session. Without this check, the session would
+// remain until its next use.
 func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.ReadWriteCloser.Read(p)
 	s.use(n)

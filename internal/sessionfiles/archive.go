@@ -75,8 +75,8 @@ func (s *Service) UnpackFiles(ctx context.Context, user pyth.UserID, session pyt
 	return u.Entries, failure(u.Failure)
 }
 
-// refused returns the error for a refused archive. The texts come from the guest, so they
-// are cleaned and cut.
+// refused returns the error for a refused archive. The texts in the error come from the
+// guest, so the function cleans and truncates them.
 func refused(u *protocol.Unpacked) error {
 	reason := workpath.Display(u.Reason)
 	if u.Entry != "" {

@@ -60,7 +60,8 @@ func (c *call) result(payload []byte) (*protocol.Done, error) {
 	return d, failure(d.Failure)
 }
 
-// failure returns the error for the name of an error in the guest, or nil for "".
+// failure converts the name of an error of the guest, for example ENOENT, to an error for
+// the user. It returns nil for "".
 func failure(name string) error {
 	switch name {
 	case "":

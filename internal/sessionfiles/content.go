@@ -124,8 +124,8 @@ func (s *Service) CreateFile(ctx context.Context, user pyth.UserID, session pyth
 }
 
 // upload sends the content, and returns the answer of the agent. The agent may answer
-// before the end. If the content cannot be read, upload returns the error of the reader
-// when the agent has discarded the content.
+// before the end. If the reader fails, upload waits until the agent has discarded the
+// content, and returns the error of the reader.
 func (c *call) upload(from io.Reader, answer protocol.Kind) ([]byte, error) {
 	type reply struct {
 		kind    protocol.Kind
@@ -134,7 +134,8 @@ func (c *call) upload(from io.Reader, answer protocol.Kind) ([]byte, error) {
 	}
 	replies := make(chan reply, 1)
 	go func() {
-		// Set no limit of time here, because the client determines the time.
+		// Do not set a time-out here, because the client determines how long the upload
+		// takes.
 		kind, payload, err := c.Receive()
 		replies <- reply{kind, payload, err}
 	}()
@@ -176,7 +177,7 @@ func (c *call) sendContent(from io.Reader, answered func() bool) error {
 }
 
 // sendPart sends a frame. It returns false if the agent has closed the stream or does not
-// read. The answer of the agent then has the reason.
+// read. The answer of the agent then contains the reason.
 func (c *call) sendPart(kind protocol.Kind, payload []byte) bool {
 	c.Limit(answerTimeout)
 	defer c.NoLimit()

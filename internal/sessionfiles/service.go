@@ -168,7 +168,7 @@ func (s *Service) transfer(ctx context.Context, user pyth.UserID, session pyth.S
 	return err
 }
 
-// simple makes a request that is answered with a Done.
+// simple makes a request that the agent answers with a Done.
 func (s *Service) simple(ctx context.Context, user pyth.UserID, session pyth.SessionID, kind protocol.Kind, m *protocol.FileRequest) (*protocol.Done, error) {
 	c, err := s.call(ctx, user, session, kind, m)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// WatchFiles passes on the changes below a directory.
+// WatchFiles calls the function "to" for each change below a directory.
 func (s *Service) WatchFiles(ctx context.Context, user pyth.UserID, session pyth.SessionID, path string, recursive bool, begin func() error, to func(*pyth.FileEvent) error) error {
 	if err := checkOrRoot(path); err != nil {
 		return err
@@ -26,7 +26,7 @@ func (s *Service) WatchFiles(ctx context.Context, user pyth.UserID, session pyth
 		return err
 	}
 	for {
-		// Changes may follow at any time, so there is no limit.
+		// The next change can happen at any time, so Receive has no time-out.
 		kind, payload, err := c.Receive()
 		switch {
 		case err != nil:

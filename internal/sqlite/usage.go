@@ -115,7 +115,7 @@ func (s *Store) AddGenerateTokens(ctx context.Context, user pyth.UserID, day tim
 	return err
 }
 
-// count executes a query for the user and returns the number of selected rows.
+// count executes a query and returns the number in the only row of its result.
 func (s *Store) count(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = s.reader.QueryRowContext(ctx, query, args...).Scan(&n)
 	return n, failure(err)

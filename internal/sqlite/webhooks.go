@@ -12,8 +12,8 @@ import (
 
 const webhookMissing = "webhook"
 
-// webhooksOfUser is the part of a query that selects the webhooks of a user that receive
-// events of all runs.
+// webhooksOfUser is the part of a query that selects the user's webhooks for the events
+// of all runs.
 const webhooksOfUser = "w.user_id = ? AND w.execution_id IS NULL ORDER BY w.id"
 
 // CreateWebhook stores a webhook.

@@ -24,8 +24,8 @@ func confirmation(user pyth.UserID, name string) *pyth.EmailConfirmation {
 	}
 }
 
-// requireUnconfirmed fails the test if the address of the user is confirmed, or if it
-// is unconfirmed since another time. The zero time means a confirmed address.
+// requireUnconfirmed fails the test if EmailUnconfirmedAt of the user is not equal to the
+// parameter "since". The zero time means a confirmed address.
 func requireUnconfirmed(t *testing.T, s pyth.Store, user pyth.UserID, since time.Time) {
 	t.Helper()
 	u, err := s.User(t.Context(), user)

@@ -120,9 +120,9 @@ func testUseResetToken(t *testing.T, s pyth.Store) {
 	same(t, b.user, u)
 }
 
-// testResetOfUnconfirmedAccount checks that a person who registered an account with the
-// address of another person loses all access when the other person resets the password, and
-// that the other person does not get what the first person stored.
+// testResetOfUnconfirmedAccount resets the password of an account that another person may
+// have registered. This person must lose all access, and the owner of the address must
+// not get the objects that this person has stored.
 func testResetOfUnconfirmedAccount(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	createUnconfirmed(t, s, "ada")
@@ -169,7 +169,7 @@ func testResetOfUnconfirmedAccount(t *testing.T, s pyth.Store) {
 	}
 }
 
-// testMailedResetToken checks that a token that reached the mailbox confirms the address.
+// testMailedResetToken checks that the use of a mailed token confirms the address.
 func testMailedResetToken(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	for name, mailed := range map[string]bool{"ada": true, "bob": false} {

@@ -115,7 +115,7 @@ func (s Span) Name(name string) {
 	}
 }
 
-// Text sets an attribute to a text. The value must be an ID or come from a list in the
+// Text sets an attribute to a string. The value must be an ID or come from a list in the
 // source code. If the value is empty, Text sets no attribute.
 func (s Span) Text(key, value string) {
 	if s.span != nil && value != "" {

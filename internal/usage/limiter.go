@@ -303,8 +303,8 @@ func (l *Limiter) DropIdle(context.Context) error {
 	return nil
 }
 
-// Refresh reads the usage of all accounts with limits from the store again. The store
-// also contains the usage of runs on other servers.
+// Refresh reads the usage of all accounts that have limits. It reads this usage from the
+// store again. The store also contains the usage of runs on other servers.
 func (l *Limiter) Refresh(ctx context.Context) error {
 	day := pyth.DayOf(l.config.Clock())
 	l.mu.Lock()

@@ -154,8 +154,8 @@ func (s *sender) send(ctx context.Context, target, secret string, d *pyth.Delive
 	}
 }
 
-// explain returns a text for the user that says why a request failed. The text contains
-// no text from the receiver, except names in certificates.
+// explain returns a message for the user that says why a request failed. The message
+// contains no text from the receiver, except names in certificates.
 func explain(err error) string {
 	message := "the connection ended without a valid HTTP response"
 	invalid, isInvalid := errors.AsType[*tls.CertificateVerificationError](err)

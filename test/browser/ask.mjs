@@ -1,4 +1,4 @@
-// Checks the page Ask. The test has scripted the model: its first program fails.
+// Checks the page Ask. The model is a fake with fixed answers: its first program fails.
 import assert from "node:assert/strict";
 import { check, looks } from "./browser.mjs";
 

@@ -1,4 +1,4 @@
-// The browser of the tests, and checks that hold on every page.
+// The browser of the tests, and checks that every page must pass.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import assert from "node:assert/strict";
@@ -7,7 +7,8 @@ import { chromium } from "playwright-core";
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 // timeout limits each wait in milliseconds. It is long, because the machine may run many
-// other tests. PATIENCE sets a shorter one while you write a test.
+// other tests. While you write a test, set a shorter limit with the environment variable
+// PATIENCE.
 const timeout = Number(process.env.PATIENCE ?? 180_000);
 
 // open starts the browser, and returns a function that opens contexts, each with separate
@@ -49,8 +50,9 @@ export async function accessible(page, name) {
   assert.deepEqual(text, [], `axe on ${name}`);
 }
 
-// rowsAre waits until the table has rows and test accepts the list of their texts. To wait
-// until a row is gone is not enough, because a list that loads has no rows.
+// rowsAre waits until the table has rows, and the function "test" returns true for the
+// texts of the rows. It is not enough to wait until a row is gone, because a list also
+// has no rows while it loads.
 export async function rowsAre(page, test) {
   for (const end = Date.now() + timeout; ; ) {
     const texts = await page.locator("tbody tr").allInnerTexts();
@@ -68,9 +70,9 @@ export async function fits(page, name) {
 
 const pictures = process.env.SCREENSHOTS;
 
-// glance checks a part of a page whose style another part has too. It checks in dark
-// colours and in a narrow window only, because each check takes time. With SCREENSHOTS it
-// does the same as looks.
+// glance checks a part of a page quickly. Use it if another check covers a part with the
+// same style. It checks only dark colours and a narrow window, because each check takes
+// time. With SCREENSHOTS it does the same as looks.
 export async function glance(page, name) {
   if (pictures) return looks(page, name);
   await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });

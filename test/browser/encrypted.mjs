@@ -52,7 +52,8 @@ export async function encrypted({ page, output }) {
   });
 
   await check("the list of requests detects a password and requests that it does not know", async () => {
-    // The name of a field is in the request, so it is a bad password.
+    // The request contains a field with this name, so the page must find the password in
+    // the request.
     await page.getByLabel("Password of the program").fill("sealedPassword");
     await page.getByRole("button", { name: "Run", exact: true }).click();
     await panel.getByText("contains a password").first().waitFor();

@@ -1,4 +1,5 @@
-// Checks that what the user does stays, if an answer arrives late or a list loads again.
+// Checks that late answers, and lists that load again, do not undo the actions of the
+// user.
 import assert from "node:assert/strict";
 import { check, glance } from "./browser.mjs";
 
@@ -7,7 +8,7 @@ export async function late({ page, output, run }) {
   const dialog = page.getByRole("dialog");
   const program = (p = page) => p.getByRole("textbox", { name: "Program" });
 
-  // hold keeps the requests back that match, until the returned function runs.
+  // hold delays the matching requests until the caller calls the returned function.
   async function hold(url, method = "GET", p = page) {
     let release;
     const released = new Promise((resolve) => (release = resolve));
@@ -22,7 +23,8 @@ export async function late({ page, output, run }) {
     };
   }
 
-  // call sends a request as another program of the user would. The token can have expired.
+  // call sends a request like another program of the user. If the token has expired, call
+  // renews the token and sends the request again.
   const call = (...request) =>
     page.evaluate(async ([method, path, body]) => {
       const send = () => fetch(path, { method, ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });
@@ -48,7 +50,8 @@ export async function late({ page, output, run }) {
     await page.getByRole("button", { name: "Delete FIRST" }).waitFor({ state: "detached" });
     await dialog.getByRole("heading", { name: "Delete SECOND?" }).waitFor();
     await glance(page, "secret-delete");
-    // The row of the button that opened the dialog goes. The focus goes to the page.
+    // The row with the button that opened the dialog disappears. The focus must then move
+    // to the page.
     await dialog.getByRole("button", { name: "Delete" }).focus();
     await page.keyboard.press("Enter");
     await page.getByText("No secrets yet").waitFor();
@@ -64,7 +67,8 @@ export async function late({ page, output, run }) {
     assert.equal(await page.getByText(/^No packages for/).count(), 0);
     await release();
     await page.getByText("No packages for JavaScript").waitFor();
-    // The field is disabled while the package installs, and has the focus again afterwards.
+    // The field is disabled while the server installs the package. Afterwards, the field
+    // must have the focus again.
     const name = page.getByLabel("Package", { exact: true });
     await name.fill("not a package");
     await name.press("Enter");
@@ -161,7 +165,7 @@ export async function late({ page, output, run }) {
     await page.keyboard.press("Shift+Enter");
     await cell(2).click();
     await page.keyboard.insertText("x + 1");
-    // Shift+Enter goes to the next cell, also if it exists.
+    // Shift+Enter moves the focus to the next cell, even if this cell already exists.
     await cell(1).click();
     await page.keyboard.press("Shift+Enter");
     await cell(2).and(page.locator(":focus")).waitFor();

@@ -58,7 +58,7 @@ await check("first: the link makes the first administrator, who runs a plot", as
   await page.getByRole("button", { name: "Create account" }).click();
   await page.getByRole("textbox", { name: "Program" }).waitFor();
   await Promise.all(sizes);
-  // This includes the editor.
+  // These bytes include the editor.
   assert.ok(bytes > 5_000 && bytes <= 300_000, `the first load has ${bytes} bytes`);
   // A new user sees a program that runs.
   await page.getByRole("textbox", { name: "Program" }).getByText("print(").first().waitFor();
@@ -228,7 +228,8 @@ await check("HTML of a program cannot reach the page, the API or other windows",
   assert.ok(height <= 610, `the frame is ${height} pixels high`);
   const reached = answers.filter((u) => /stolen|link|\/keys|\/me$|x\.js/.test(u));
   assert.deepEqual(reached, []);
-  // The frame navigates itself: the policy of the page and the cookies stop it.
+  // The frame opens the API itself. The policy of the page and the cookies must stop
+  // this: the API must refuse the request.
   const answer = page.waitForResponse((r) => r.url().endsWith("/api/v1/me"));
   await run(`from pyth_on.display import HTML\nHTML("<script>location.href = '${origin}/api/v1/me'</script>")`);
   assert.equal((await answer).status(), 401, "the frame read the account");
@@ -335,7 +336,7 @@ await check("an ended login asks for the password and keeps the program", async 
   await form.waitFor({ state: "detached" });
   await runButton().click();
   await output().getByText("kept").waitFor();
-  // A sign-in in one tab is enough for the other.
+  // A sign-in in one tab is enough for the other tab.
   const other = await context.newPage();
   await other.goto("/");
   await other.getByRole("textbox", { name: "Program" }).waitFor();

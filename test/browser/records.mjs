@@ -111,7 +111,7 @@ export async function records({ page, origin }) {
     await page.goto("/#/api/readAccountExport");
     await form.getByRole("button", { name: "Send" }).click();
     await form.getByRole("status").getByText("does not show content of the type application/zip").waitFor();
-    // Each operation renders.
+    // The page must show each operation.
     await page.getByLabel("Search").fill("");
     const { paths } = await (await fetch(origin + "/openapi.json")).json();
     for (const operation of Object.values(paths).flatMap((p) => Object.values(p)).filter((o) => o.operationId)) {

@@ -1,4 +1,4 @@
-// Checks of the pages for runs, sessions, packages, secrets, keys and the account.
+// Checks the pages for runs, sessions, packages, secrets, keys and the account.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { check, glance, looks, rowsAre } from "./browser.mjs";

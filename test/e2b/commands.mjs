@@ -39,7 +39,7 @@ while ((await commands.list()).some(p => p.args.includes('sleep 1000'))) {
   await new Promise(resolve => setTimeout(resolve, 100))
 }
 
-// A command goes on if its client disconnects.
+// A command continues if its client disconnects.
 const left = await commands.run('sleep 0.5; echo late > late.txt', {background: true})
 await left.disconnect()
 while (!await files.exists('late.txt')) {

@@ -40,7 +40,8 @@ assert.equal(rich.results[0].html, '<b>picture</b>')
 assert.equal(rich.results[0].isMainResult, false)
 assert.equal(rich.text, "{'a': [1, 2]}")
 
-// If the client gives up, the run is interrupted, and the context goes on.
+// If the client stops waiting, the server interrupts the run. The context must continue
+// to work.
 await assert.rejects(sandbox.runCode('n = 0\nwhile True: n += 1', {timeoutMs: 1_000}), /timed out/)
 assert.ok(Number((await sandbox.runCode('n')).text) > 0)
 

@@ -51,7 +51,7 @@ assert.equal(await other.isRunning(), false)
 await assert.rejects(Sandbox.connect(other.sandboxId), SandboxNotFoundError)
 await assert.rejects(other.files.list('/'), /not found/)
 
-// A sandbox ends at its time, also without a request.
+// A sandbox ends after its time-out, even if no request arrives.
 const short = await Sandbox.create({timeoutMs: 1_000})
 while (await short.isRunning()) {
   await new Promise(resolve => setTimeout(resolve, 200))

@@ -54,10 +54,11 @@ var processAttacks = []attack{
 		s.runCode(t, "print(6 * 7)").prints(t, "42\n")
 	}),
 	sessionAttack("134_a_process_finds_no_descriptor_of_the_service", func(t *testing.T, s *session) {
-		// A process has its standard streams only. So it cannot send frames of the service.
+		// A process has no open files except its standard streams. So it cannot write
+		// frames to the connection of the service.
 		s.shell(t, "exec python3 -c \"import os; print(sorted(fd for fd in map(int, os.listdir('/proc/self/fd')) if os.path.exists(f'/proc/self/fd/{fd}') and fd > 2))\"").prints(t, "[]\n")
 		s.shell(t, "set -- /proc/[0-9]*; echo $#; cat /proc/1/cmdline | tr -d '\\0'; cat /proc/net/unix | wc -l").prints(t, "3\ninit3\n")
-		// Output that looks like frames is output.
+		// Output that looks like frames must arrive as output.
 		frames := s.shell(t, `printf '8\0\0\0\1x9\0\0\0\0q\0\0\0\0E\0\0\0\0\0\1\0\2'`)
 		if frames.Stdout != "8\x00\x00\x00\x01x9\x00\x00\x00\x00q\x00\x00\x00\x00E\x00\x00\x00\x00\x00\x01\x00\x02" {
 			t.Errorf("got %s", frames)
@@ -111,7 +112,8 @@ until test -S s; do :; done`).prints(t, "")
 	sessionAttack("137_a_terminal_does_not_reach_others", func(t *testing.T, s *session) {
 		c, p := s.terminal(t, "exec sleep 100000")
 		defer func() { _ = c.CloseNow() }()
-		// Other users have no terminals here, and the master belongs to nobody.
+		// The list must contain no terminals of other users. It contains only the
+		// terminal of this session and the device ptmx.
 		s.shell(t, "ls /dev/pts").prints(t, "0\nptmx\n")
 		s.shell(t, `exec python3 -c "
 import fcntl, os, termios
@@ -171,7 +173,7 @@ while True: kept.append(bytearray(b'x' * (16 << 20)))"`})
 			}
 			return r.status == 429
 		})
-		// Runs do not need a stream.
+		// A run needs no stream, so it must still succeed.
 		s.runCode(t, "print(6 * 7)").prints(t, "42\n")
 	}),
 }

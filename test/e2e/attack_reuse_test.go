@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// leaveCanary is a program that leaves a text in as many places as possible, for
+// leaveCanary is a program that leaves a string in as many places as possible, for
 // example in files and in memory.
 const leaveCanary = `
 import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
@@ -41,9 +41,9 @@ except OSError: pass
 os._exit(0)
 `
 
-// findCanary is a program that searches for a text and prints where it found the text.
-// The text is split into two arguments, because otherwise the program would find the
-// text in its own arguments.
+// findCanary is a program that searches for a string and prints where it found the
+// string. The string is split into two arguments, because otherwise the program would
+// find the string in its own arguments.
 const findCanary = `
 import ctypes, os, socket, sys
 canary = (sys.argv[1] + sys.argv[2]).encode()

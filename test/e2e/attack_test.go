@@ -66,8 +66,8 @@ func TestAttackWithExecutionIsolation(t *testing.T) {
 
 // TestAttackAsOrdinaryUser runs the server without root. Such a server often has no
 // cgroups, and then it enforces limits in another way. So with -short, the test runs
-// only the attacks on resources and on the reuse of sandboxes, and those of processes in
-// sessions.
+// only the attacks on resources and on the reuse of sandboxes, and the attacks by
+// processes in sessions.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)

@@ -58,9 +58,9 @@ for root, dirs, names in os.walk('/'):
         except OSError: pass
 `
 
-// findInMemory is a program that searches its own memory for a text. The text is split
-// into two halves. The program never joins the halves, because otherwise it would find
-// its own copy of the text.
+// findInMemory is a program that searches its own memory for a string. The string is
+// split into two halves. The program never joins the halves, because otherwise it would
+// find its own copy of the string.
 const findInMemory = `
 import sys
 found = set()

@@ -27,8 +27,8 @@ type documentedOperation struct {
 	example          any
 	// json is true if all answers of the operation are JSON.
 	json bool
-	// The field "endless" is true if the answer is a stream of events or a WebSocket. It
-	// ends with the client, or with a process.
+	// The field "endless" is true if the answer is a stream of events or a WebSocket.
+	// Such an answer ends when the client disconnects, or when a process ends.
 	endless bool
 }
 
@@ -543,7 +543,7 @@ func (a *authorizationTest) requireFiltersRefused(t *testing.T, paths map[string
 	}
 }
 
-// filesOfTest are the fields of the operations that move files.
+// filesOfTest contains request fields for the operations that copy and move files.
 var filesOfTest = map[string]object{
 	"/api/v1/sessions/{id}/files:copy": {"from": "a/file.txt", "to": "copy.txt"},
 	"/api/v1/sessions/{id}/files:move": {"from": "copy.txt", "to": "moved.txt"},

@@ -53,8 +53,8 @@ mkdir out; printf 'content' > out/y; echo error >&2; exit 7`, object{
 	a.runBash(t, "yes", object{"limits": object{"outputBytes": 1000}}).ends(t, "output_limit")
 	large := "echo begin\n" + strings.Repeat("# comment\n", 50_000) + "echo end"
 	a.runBash(t, large, nil).prints(t, "begin\nend\n")
-	// The files of the run before and its processes must be gone. Python runs again in the
-	// same sandbox.
+	// The files and processes of the previous run must be gone. Python must then run in
+	// the same sandbox.
 	a.runBash(t, "ls -A /work /home/sandbox /tmp; pgrep -c sleep", nil).ends(t, "failed")
 	a.run(t, "import os; print(os.listdir('/work'))").prints(t, "['main.py']\n")
 }
@@ -75,8 +75,8 @@ printf 'a\nb\n' | less
 python3 -c 'print(6 * 7)' | tee ~/t`, nil).prints(t, "first\n[1,2]\n0\n1\nbash\na\nb\n42\n")
 }
 
-// TestAttackBash checks the limits of bash scripts. The scripts are started directly by the
-// agent, without an interpreter that waits with its limits.
+// TestAttackBash checks the limits of bash scripts. The agent starts the scripts
+// directly. There is no waiting interpreter whose limits were set earlier.
 func TestAttackBash(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -19,8 +19,8 @@ type object = map[string]any
 type account struct {
 	server *server
 	email  string
-	// If the field "isolation" is not "", it is added to each request that runs a
-	// program.
+	// If the field "isolation" is not "", the test client adds it to each request that
+	// runs a program.
 	isolation string
 	authResponse
 }

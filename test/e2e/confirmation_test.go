@@ -62,7 +62,7 @@ func TestRequiredEmailConfirmation(t *testing.T) {
 	first := confirmationToken(t, smtp, a.email)
 	credentials := object{"email": a.email, "password": password}
 
-	// The account can do nothing except manage itself.
+	// The user can only manage the account.
 	s.call(t, nil, "POST", "/api/login", credentials).refused(t, 403, "email_unconfirmed")
 	s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": "wrong password"}).refused(t, 401, "invalid_credentials")
 	for name, header := range map[string]http.Header{"key": {"X-Api-Key": {a.APIKey}}, "token": bearerHeader(a.Token)} {
@@ -183,8 +183,8 @@ func TestOptionalEmailConfirmation(t *testing.T) {
 	}
 }
 
-// requireEmptyAfterReset checks that the owner of an address does not get what another
-// person has stored in an account with this address.
+// requireEmptyAfterReset checks that the owner of an address does not get the objects
+// that another person has stored in an account with this address.
 func requireEmptyAfterReset(t *testing.T, s *server, smtp *mailtest.Server) {
 	a := s.register(t)
 	confirmationToken(t, smtp, a.email)

@@ -25,9 +25,9 @@ func newCanaries() canaries {
 func (c canaries) texts() (all []string) {
 	for _, text := range []string{c.code, c.output, c.file, c.stdin, c.secret} {
 		all = append(all, text, hex.EncodeToString([]byte(text)))
-		// The base64 form of a text depends on the position of the text in the encoded
-		// data. The first and the last base64 characters also depend on neighbouring
-		// bytes, so omit these characters.
+		// The base64 form of a string depends on the position of the string in the
+		// encoded data. The first and the last base64 characters also depend on
+		// neighbouring bytes, so omit these characters.
 		for shift := range 3 {
 			encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + text + "xx"))
 			all = append(all, encoded[4:len(encoded)-8])

@@ -27,9 +27,9 @@ type codeBlock struct {
 	// notRun is the reason why the test does not run this code block. The reason comes
 	// from a marker `<!-- not run: … -->` above the block.
 	notRun string
-	// fails is a text if the code block must fail. The block must then print this text.
-	// If fails is "", the block must succeed. The text comes from a marker `<!-- fails:
-	// … -->` above the block.
+	// fails is the text that the code block must print when it fails. If fails is "", the
+	// block must succeed. The text comes from a marker `<!-- fails: … -->` above the
+	// block.
 	fails string
 }
 

@@ -26,7 +26,7 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 		t.Errorf("health is %d: %s", res.status, res.body)
 	}
 	// Decode only the field "checks". The field "status" is a number in an error
-	// answer, but a text in other answers.
+	// answer, but a string in other answers.
 	var members struct{ Checks json.RawMessage }
 	if err := json.Unmarshal(res.body, &members); err != nil {
 		t.Fatal(err)

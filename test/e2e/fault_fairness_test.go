@@ -48,9 +48,9 @@ func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	})
 }
 
-// TestExecuteChargesQueuedFiles queues programs with large files of one user. The
-// server must limit the total size of the queued files to the user's share of the
-// request memory.
+// TestExecuteChargesQueuedFiles queues programs of one user. These programs have large
+// input files. The server must limit the total size of the queued files to the user's
+// share of the request memory.
 func TestExecuteChargesQueuedFiles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")

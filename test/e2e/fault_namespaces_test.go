@@ -57,7 +57,7 @@ print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(o
 }
 
 // TestExecuteCountsAllStoredData checks that programs cannot store extended attributes.
-// The size limit of the disk does not count extended attributes, so programs could
+// Extended attributes do not count towards the size limit of the disk, so programs could
 // store data without a limit.
 func TestExecuteCountsAllStoredData(t *testing.T) {
 	t.Parallel()

@@ -166,7 +166,7 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	}
 }
 
-// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files whose names are those of
+// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files that have the names of
 // library modules. Error reports need these modules. An error report must still use the
 // modules of the library.
 func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {

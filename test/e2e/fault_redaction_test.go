@@ -51,8 +51,8 @@ func codeRunners(t *testing.T, a *account) []codeRunner {
 	return all
 }
 
-// visiblePart searches the answer for any part of the value with the given length. It
-// returns the first part that it finds, or "" if it finds none.
+// visiblePart searches the answer for all parts of the value that have the given length.
+// It returns the first part that it finds, or "" if it finds none.
 func visiblePart(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {

@@ -10,7 +10,7 @@ type step struct {
 	code string
 	// request contains additional fields of the request.
 	request object
-	// stdout is the expected standard output. stderr is a text that must occur on
+	// stdout is the expected standard output. stderr is a string that must occur on
 	// standard error.
 	stdout, stderr string
 	// exit is the expected exit code.

@@ -40,8 +40,8 @@ func unpackImage(t *testing.T, file string) string {
 // container returns a command that runs in a container of an ordinary user, without
 // capabilities. As in compose.yaml and in the Helm chart, the root is read-only and
 // /tmp is empty. Parts of /proc are hidden or read-only, as by default in Docker and
-// Kubernetes. The parameter with further bwrap arguments can restrict the container
-// more.
+// Kubernetes. The parameter "bwrap" contains further arguments of bwrap, which can
+// restrict the container more.
 func container(t *testing.T, root, data string, attr *syscall.SysProcAttr, bwrap []string, args ...string) *exec.Cmd {
 	t.Helper()
 	bwrap = append([]string{

@@ -31,8 +31,9 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// connectAgent connects a client with a protocol version, or with the newest version if
-// version is "". The function "progress" gets the messages of progress notifications.
+// connectAgent connects a client. The client uses the given protocol version, or the
+// newest version if "version" is "". The function "progress" gets the messages of
+// progress notifications.
 func connectAgent(t *testing.T, transport mcp.Transport, version string, progress func(string)) (agent, error) {
 	t.Helper()
 	options := &mcp.ClientOptions{ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {

@@ -66,7 +66,8 @@ server = http.server.ThreadingHTTPServer(('127.0.0.1', 8000), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 `
 
-// portAnswer is the answer of webServer: what it has received.
+// portAnswer is the answer of webServer. It describes the request that webServer has
+// received.
 type portAnswer struct {
 	Method, Path, Body string
 	Headers            map[string]string
@@ -84,7 +85,9 @@ func (s *session) share(t testing.TB, expiresIn time.Duration) *url.URL {
 	return u
 }
 
-// open requests an address below *.localhost, which not every resolver knows.
+// open sends a GET request for a URL whose host is below *.localhost. It connects to the
+// server directly and only sets the Host header, because not every resolver knows such
+// names.
 func (s *server) open(t testing.TB, u *url.URL, header http.Header) *answer {
 	t.Helper()
 	return s.pass(t, u.Host, header, "GET", u.RequestURI(), "")
@@ -297,7 +300,7 @@ func TestPorts(t *testing.T) {
 	})
 }
 
-// echo opens a WebSocket, sends a message and wants it back.
+// echo opens a WebSocket and sends a message. The server must send the same message back.
 func (s *server) echo(t *testing.T, host, path string, header http.Header) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

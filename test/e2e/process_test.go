@@ -98,7 +98,7 @@ func (s *session) write(t testing.TB, p *process, input, query string, want int)
 
 type processEvent struct{ id, name, data string }
 
-// output returns the events of a process after an event.
+// output returns the events of a process that follow the event with the ID "last".
 func (s *session) output(t testing.TB, p *process, query, last string) (events []processEvent, status int) {
 	t.Helper()
 	r := must(http.NewRequestWithContext(t.Context(), "GET", s.server.URL+s.processPath(p, "/output"+query), nil))(t)
@@ -143,15 +143,15 @@ func TestProcessRunsBesideInterpreter(t *testing.T) {
 	if p := s.shell(t, "kill -TERM $$"); p.Signal != "SIGTERM" || p.ExitCode != nil {
 		t.Error(p)
 	}
-	// The ID is the one that programs see.
+	// The process ID must be the ID that programs in the session see.
 	p := s.start(t, object{"command": "echo $$ > pid; exec sleep 1000", "name": "sleeper"})
 	s.shell(t, "until test -s pid; do :; done; cat pid").prints(t, fmt.Sprintf("%d\n", p.PID))
 	s.shell(t, fmt.Sprintf("kill -INT %d", p.PID)).prints(t, "")
 	if ended := s.await(t, p); ended.Signal != "SIGINT" || ended.Name != "sleeper" {
 		t.Error(ended)
 	}
-	// Runs and processes do not wait for each other, and an interrupt leaves processes
-	// alone.
+	// Runs and processes do not wait for each other, and an interrupt does not affect
+	// processes.
 	beside := s.start(t, object{"command": "while :; do sleep 0.1; done"})
 	done := make(chan *execution)
 	go func() {
@@ -195,7 +195,8 @@ func TestProcessInputAndOutput(t *testing.T) {
 		if e.name == "stdout" {
 			stdout += text.Text
 		}
-		// Each event can be the last one that a client has received.
+		// A client that has received the events up to this event must get exactly the
+		// following events.
 		rest, status := s.output(t, p, "", e.id)
 		if i == len(all)-1 && status != 204 || i < len(all)-1 && len(rest) != len(all)-1-i {
 			t.Errorf("after event %d: status %d, %v", i, status, rest)
@@ -220,7 +221,7 @@ func TestProcessInputAndOutput(t *testing.T) {
 	if events := <-got; len(events) < 2 || !strings.Contains(events[len(events)-1].data, `"exitCode":0`) {
 		t.Errorf("got %v", events)
 	}
-	// The output that a client did not wait for is kept, up to a limit.
+	// The session keeps output that is not in the answer, up to a limit.
 	large := s.shell(t, "head -c 30000000 /dev/zero | tr '\\0' x; echo; echo END")
 	if large.OutputBytes != 30_000_005 || !large.StdoutTruncated || len(large.Stdout) != 1<<20 {
 		t.Errorf("%d bytes of %d", len(large.Stdout), large.OutputBytes)
@@ -360,7 +361,7 @@ func TestProcessTerminal(t *testing.T) {
 	if screen := s.screenOf(t, p); !strings.Contains(screen, "size 80 24") || !strings.Contains(screen, "size 100 40") {
 		t.Errorf("got %q", screen)
 	}
-	// The interrupt key reaches the foreground.
+	// The interrupt key must interrupt the process in the foreground.
 	c.press(t, "while True: pass\n\n")
 	time.Sleep(100 * time.Millisecond)
 	c.press(t, "\x03")

@@ -153,9 +153,9 @@ func TestRollbackOfNodeGivesMemoryBack(t *testing.T) {
 	a.execute(t, javascript("console.log(42)")).prints(t, "42\n")
 }
 
-// TestRollbackOfNodeMemoryIsClean runs a program that leaves a text in the heap, in
+// TestRollbackOfNodeMemoryIsClean runs a program that leaves a string in the heap, in
 // buffers, in compiled code and in the environment. The next program must not find this
-// text.
+// string.
 func TestRollbackOfNodeMemoryIsClean(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)

@@ -93,8 +93,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 			changed := changedPages(before, after)
 			for len(changed) > 0 && after.pages[0].second == after.pages[1].second {
 				// Some memory pages contain the time of the run in seconds. These pages
-				// change in the next second. So look at the pages again in another
-				// second to find them.
+				// change in the next second. To find them, wait until the next second and
+				// look at the pages again.
 				after.pages[1], _ = lookAtPages()
 				changed = changedPages(before, after)
 			}

@@ -237,8 +237,8 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	}
 }
 
-// leaveRestorableCanary is a program that leaves a text, like leaveCanary. But its
-// interpreter can be restored, so the next program, which searches for the text, runs
+// leaveRestorableCanary is a program that leaves a string, like leaveCanary. But its
+// interpreter can be restored, so the next program, which searches for the string, runs
 // in the same interpreter.
 const leaveRestorableCanary = `
 import ctypes, mmap, os, socket, sys, threading
@@ -257,8 +257,8 @@ t = threading.Thread(target=work); t.start(); t.join()
 os._exit(0)
 `
 
-// TestRollbackFindsNothingOfEarlierRuns alternately runs a program that leaves a text
-// and the program findCanary, which searches for it. It uses leaveCanary and
+// TestRollbackFindsNothingOfEarlierRuns alternately runs a program that leaves a string,
+// and the program findCanary, which searches for this string. It uses leaveCanary and
 // leaveRestorableCanary, as root and as an ordinary user.
 func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 	t.Parallel()
@@ -290,9 +290,9 @@ func TestRollbackFindsNothingOfEarlierRuns(t *testing.T) {
 }
 
 // TestRollbackKeepsUsersApart lets two users run programs alternately. After each run,
-// the interpreter is restored. No user may find a text of the other user or of an
-// earlier run. All random values must differ. Values that depend on the interpreter,
-// such as the hash of a string, must differ between users.
+// the interpreter is restored. No user may find a string that the other user or an
+// earlier run has left. All random values must differ. Values that depend on the
+// interpreter, such as the hash of a string, must differ between users.
 func TestRollbackKeepsUsersApart(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback-runs=1000000", "--rollback-cpu=1000h", "--sandbox-runs=1000000", "--warm=1", "--max-sandboxes=3", "--max-running=1")
@@ -336,8 +336,8 @@ func TestRollbackKeepsUsersApart(t *testing.T) {
 	}
 }
 
-// TestRollbackMemoryIsClean runs a program that leaves a text in the heap, in the
-// environment and on the stack. The next program must not find this text.
+// TestRollbackMemoryIsClean runs a program that leaves a string in the heap, in the
+// environment and on the stack. The next program must not find this string.
 func TestRollbackMemoryIsClean(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)

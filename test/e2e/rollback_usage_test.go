@@ -151,9 +151,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)`, size)))
 
 // checkProcessorUsage compares the processor time that the server reports with the time
 // that the host has measured. Each program prints a line after its work and then sleeps
-// for a short time. At this line, the time of the host includes no work after the run,
-// which can be long: on some virtual machines, the first use of each page of memory is
-// slow.
+// for a short time. When the test reads this line, the time of the host does not yet
+// include the work after the run. This work can take a long time: on some virtual
+// machines, the first use of each page of memory is slow.
 func checkProcessorUsage(t *testing.T, s *server, a *account, programs map[string]object) {
 	const tolerance = 10 * time.Millisecond
 	for name, program := range programs {

@@ -321,8 +321,9 @@ func (s *server) waitUntilServing() error {
 	if err != nil {
 		return err
 	}
-	// Requests with the header Expect send the body only after the server allows it. The
-	// timeout is long, because a server on a busy machine can be slow to answer.
+	// For a request with the header Expect, the client sends the body only after the
+	// server allows it. The timeout is long, because a server on a busy machine can be
+	// slow to answer.
 	base := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Minute}
 	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: base}}
 	return nil

@@ -9,8 +9,8 @@ import (
 // bashStep is one run of a bash session and its expected result.
 type bashStep struct {
 	code, stdout string
-	// stderr is a text that must occur on standard error. With "", standard error must be
-	// empty.
+	// stderr is a string that must occur on standard error. With "", standard error must
+	// be empty.
 	stderr string
 	// exit is the expected exit code. With -1, the run must end with the signal.
 	exit   int
@@ -127,7 +127,8 @@ func TestSessionBashInterrupts(t *testing.T) {
 			if x.Status != "timed_out" || x.SessionEnded || !strings.HasPrefix(x.Stdout, "begun\n") {
 				t.Fatalf("ended %v: %s", x.SessionEnded, x)
 			}
-			// The process of the first run is alive. The others end soon.
+			// The process of the first run must still be alive. The processes of the
+			// second run must end soon.
 			s.runCode(t, "echo $kept; kill -0 $server && until [[ $(pgrep -c sleep) == 1 ]]; do sleep 0.01; done; pgrep -c sleep", object{"timeoutMs": 10_000}).prints(t, "5\n1\n")
 		})
 	}

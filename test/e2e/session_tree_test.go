@@ -31,8 +31,8 @@ func (s *session) listTree(t testing.TB) string {
 	return strings.Join(all, ", ")
 }
 
-// whileRunning calls the function "do" while a program of the session runs, which ends
-// afterwards.
+// whileRunning starts a program in the session, calls the function "do" while the program
+// runs, and then ends the program.
 func (s *session) whileRunning(t *testing.T, do func()) {
 	t.Helper()
 	x := make(chan *execution, 1)
@@ -175,7 +175,7 @@ func TestWatchSessionFiles(t *testing.T) {
 	}
 	s.runCode(t, "open('d/e/f', 'w').close()")
 	until("event: create\ndata: {\"path\":\"d/e/f\"}\n")
-	// The API's own changes are reported too.
+	// The stream must also report changes that the API makes.
 	s.callFile(t, "PUT", "put", "x").want(t, 201, nil)
 	until("event: create\ndata: {\"path\":\"put\"}\n")
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
@@ -204,7 +204,7 @@ func tarArchive(t testing.TB, headers ...tar.Header) string {
 	return b.String()
 }
 
-// treeAttacks are attacks on operations on trees of files.
+// treeAttacks contains attacks on the operations that work with trees of files.
 var treeAttacks = []attack{
 	{"139_hostile_archives_change_nothing", func(t *testing.T, _ *server, a *account) {
 		s := a.openSession(t, object{"limits": object{"diskBytes": 8 << 20}})

@@ -35,7 +35,7 @@ func TestServeSoak(t *testing.T) {
 	}
 	const clients = 8
 	// A user can have several sandboxes. So this value of --max-sandboxes is too small
-	// for all users, and the pool must remove some idle sandboxes.
+	// for the sandboxes of all users, and the pool must remove some idle sandboxes.
 	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// measureWithoutPool measures memory and CPU-bound programs on a server without warm
-// sandboxes. Such a server boots no sandboxes in the background, so no boots affect the
-// measurements.
+// measureWithoutPool measures the memory of a server without warm sandboxes, and the
+// times of CPU-bound programs on this server. Such a server boots no sandboxes in the
+// background, so no boots affect the measurements.
 func (b *bench) measureWithoutPool(ctx context.Context) error {
 	return b.serve(ctx, b.coldData, coldFlags(), func(s *server) error {
 		before, err := b.idle(ctx, s)

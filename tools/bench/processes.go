@@ -16,8 +16,8 @@ import (
 // benchmark measures.
 const processesOfSession = 3
 
-// Numbers of measurements in one session. keyPause is the time between two keys, because
-// nobody types faster.
+// Numbers of measurements in one session. keyPause is the time between two keys. Nobody
+// types faster than this.
 const (
 	commandsMeasured = 100
 	keysMeasured     = 200
@@ -67,8 +67,8 @@ func (b *bench) measureProcesses(ctx context.Context, s *server, tenant *account
 	return nil
 }
 
-// runCommand runs a command in a session. It returns the time of the request beyond the
-// time from the start of the process to its end.
+// runCommand runs a command in a session. It returns the duration of the request minus
+// the time from the start of the process to its end.
 func (a *account) runCommand(ctx context.Context, session string) (time.Duration, error) {
 	var p struct {
 		Stdout             string

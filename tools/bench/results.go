@@ -42,8 +42,9 @@ type results struct {
 	sessionsInTurn, sessionsStaggered *series
 	sessionsAtOnce, idleSession       *series
 	// busySession contains the memory of a session with waiting processes. The field
-	// "command" contains the time of a command in a session beyond the command's own time.
-	// The field "echo" contains the time from a key to its echo in a terminal.
+	// "command" contains the durations of requests that run a command in a session, minus
+	// the command's own time. The field "echo" contains the time from a key to its echo
+	// in a terminal.
 	busySession, command, echo *series
 }
 

@@ -14,7 +14,8 @@ import (
 )
 
 // writeChecksums writes a file with the SHA-256 checksums of all files in dir. The file
-// has the format of sha256sum(1). It does not contain hidden files and the file itself.
+// has the format of sha256sum(1). It contains no checksums of hidden files, and no
+// checksum of the file itself.
 func writeChecksums(dir, to string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // envd is the folder with one folder for each service.
 const envd = "../../internal/e2b/envd"
 
-// plugins maps the tool that writes code to its parameters.
+// plugins maps each tool that writes code to its parameters.
 var plugins = map[string]string{
 	"protoc-gen-go":         "paths=source_relative",
 	"protoc-gen-connect-go": "paths=source_relative,simple=true,package_suffix",

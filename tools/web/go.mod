@@ -1,5 +1,5 @@
 // The tool that builds the page. The module is separate, so that the page does not need
-// the modules of the server, and the server does not need those of the tool.
+// the modules of the server, and the server does not need the modules of the tool.
 module github.com/pyth-on/pyth-on/tools/web
 
 go 1.26.3

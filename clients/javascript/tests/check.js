@@ -10,7 +10,7 @@ import { ApiError, Client, ConnectionLostError, UnknownServerError, encrypt, sea
 const vectors = JSON.parse(readFileSync(process.env.VECTORS, 'utf8'));
 const fromBase64 = (text) => new Uint8Array(Buffer.from(text, 'base64'));
 
-/** Returns a client with scripted answers, and the requests that it sends. */
+/** Returns a client that receives the given answers, and the list of the requests that it sends. */
 function scripted(...answers) {
   const seen = [];
   const fetch = async (url, options) => {

@@ -25,8 +25,8 @@ type Rest struct {
 	began, ended atomic.Bool
 }
 
-// Track replaces the body of the request by a body that notes what was read. It returns
-// nil if the request has no body.
+// Track replaces the body of the request with a Rest, which records the reads of the
+// handler. It returns nil if the request has no body.
 func Track(r *http.Request) *Rest {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil

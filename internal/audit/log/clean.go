@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxText is the maximum length of a text in an entry, in bytes.
+	// maxText is the maximum length of a string in an entry, in bytes.
 	maxText = 256
 	// maxList is the maximum number of items in a list. The longest list contains all
 	// secrets of a user, and a user can have at most 200 secrets.
@@ -21,10 +21,10 @@ const (
 // of this server or a JWT.
 var credential = regexp.MustCompile(`(?:py(?:api|rt|inv|reset|confirm|signin)|e2b)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
-// The function "clean" makes a text from a caller safe for an entry. It replaces
-// unprintable characters, which could mislead a person who reads the log. It replaces
-// API keys and tokens, because users paste them into wrong fields. It truncates the
-// text to maxText bytes.
+// The function "clean" makes a string from a caller safe for an entry. It replaces
+// unprintable characters, which could mislead a person who reads the log. It replaces API
+// keys and tokens, because users paste them into wrong fields. It truncates the string to
+// maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "e2b_") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")

@@ -55,8 +55,8 @@ func spansOf(sequences []int64) (all []span) {
 	return all
 }
 
-// formatSpans writes the ranges as a list of texts. Each text is at most as long as an
-// audit entry allows.
+// formatSpans writes the ranges as a list of strings. Each string is at most as long as
+// an audit entry allows.
 func formatSpans(spans []span) (texts []string) {
 	var text strings.Builder
 	for _, s := range spans {

@@ -51,8 +51,8 @@ type Bus struct {
 // them again.
 const pendingBytes = 256 << 20
 
-// Open connects to NATS. If no NATS server responds, Open returns and the connection is
-// tried again in the background.
+// Open connects to NATS. If no NATS server responds, Open returns no error, and the Bus
+// continues to try in the background.
 func Open(c Config) (*Bus, error) {
 	if err := CheckURLs(c.URLs); err != nil {
 		return nil, err

@@ -149,7 +149,7 @@ func TestBusWorksWithLimitedPermissions(t *testing.T) {
 	if err := b.Publish("other", nil); err != nil {
 		t.Fatal(err)
 	}
-	requireDelivery(t, b) // The message to the other subject would have arrived before.
+	requireDelivery(t, b) // A message to "other" would have arrived first.
 }
 
 type lockedBuffer struct {

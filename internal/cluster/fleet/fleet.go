@@ -37,8 +37,8 @@ const sessionGrace = 30 * time.Second
 // server opened.
 const findTimeout = time.Second
 
-// foundTimeout is the time for which the Fleet remembers the result of a search. The
-// search found the worker of a session that another server opened.
+// foundTimeout is the time for which the Fleet remembers the worker that it has found for
+// a session that another server opened.
 const foundTimeout = time.Hour
 
 // Config configures a Fleet. All fields except Limits are required.

@@ -376,7 +376,7 @@ func (r *run) abandon() {
 	if m, err := wire.Encode(wire.KindAbandon, nil); err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = r.link.Send(ctx, m) // The end of the call has the same effect.
+		_ = r.link.Send(ctx, m) // If it fails, the end of the call has the same effect.
 	}
 	r.end()
 	r.link.Close()

@@ -32,7 +32,8 @@ type stream struct {
 
 func (s *stream) Read(p []byte) (int, error) { return s.content.Read(p) }
 
-// Write sends b to the worker. It waits while the worker has not used earlier bytes.
+// Write sends b to the worker. It waits until the worker has used enough of the earlier
+// bytes.
 func (s *stream) Write(b []byte) (int, error) {
 	n := 0
 	for len(b) > 0 {

@@ -45,7 +45,8 @@ type Bus interface {
 }
 
 // Subjects of messages. Workers subscribe to subjectWorkers, and servers subscribe to
-// subjectServers. Each process also subscribes to a subject of its own.
+// subjectServers. Each process also subscribes to a separate subject, on which only this
+// process receives messages.
 const (
 	subjectWorkers = "pyth-on.cluster.workers"
 	subjectServers = "pyth-on.cluster.servers"

@@ -16,9 +16,8 @@ type peer struct {
 	// is the time when the message arrived.
 	heard   uint64
 	heardAt time.Time
-	// The field "proven" is a time on the clock of this process. It belongs to the
-	// newest message that the other process has certainly received. This process sent
-	// the message at this time.
+	// The field "proven" is the time when this process sent the newest message that the
+	// other process has certainly received. The time is from the clock of this process.
 	proven time.Time
 	// The field "calls" contains the newest calls from the process if it is a server.
 	calls recentCalls

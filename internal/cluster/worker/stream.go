@@ -9,8 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/cluster/wire"
 )
 
-// streamBuffer is the maximum size in bytes of the messages that carry a stream to the
-// server.
+// streamBuffer is the maximum number of bytes of a stream in one message to the server.
 const streamBuffer = 32 << 10
 
 // streamRetry is the time after which a client can try again to open a stream.
@@ -18,8 +17,8 @@ const streamRetry = 5 * time.Second
 
 // stream relays a stream between the server and the agent in the sandbox of a session.
 // It ends when the agent closes the stream, or when the server ends the call. The worker
-// does not interpret the bytes. Each direction waits until the receiver has used earlier
-// bytes.
+// does not interpret the bytes. In each direction, the sender waits until the receiver
+// has used enough of the earlier bytes.
 func (c *call) stream(m *wire.Message) error {
 	var f wire.SessionFile
 	if err := m.Into(&f); err != nil {
@@ -45,8 +44,7 @@ func (c *call) stream(m *wire.Message) error {
 		return err
 	}
 	go func() {
-		// When the server ends the call, close the stream, so that the copying below
-		// ends.
+		// When the server ends the call, close the stream, so that the loop below ends.
 		defer s.Close()
 		c.copyToStream(s)
 	}()

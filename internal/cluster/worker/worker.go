@@ -297,6 +297,8 @@ func (w *Worker) accept(l *link.Link) {
 	}
 	failure, err := wire.EncodeFailure(err)
 	if err == nil {
-		_ = l.Send(ctx, failure) // If it fails, the server knows.
+		// Ignore the error. If Send fails, the call has ended, and the server notices
+		// that.
+		_ = l.Send(ctx, failure)
 	}
 }

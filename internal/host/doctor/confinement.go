@@ -39,8 +39,8 @@ func ParseConfinement(status, label string) Confinement {
 const containerFix = "in Docker or Podman, use `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; " +
 	"in Kubernetes, set seccompProfile and appArmorProfile of the pod to Unconfined. Sandboxes need no capabilities and no privileged container"
 
-// fix returns a text that tells the operator how to remove the restrictions. It returns
-// "" if there are no restrictions.
+// fix returns a message that tells the operator how to remove the restrictions. It
+// returns "" if there are no restrictions.
 func (c Confinement) fix() string {
 	var found []string
 	if c.Seccomp {

@@ -8,7 +8,7 @@ import (
 )
 
 // Runtime executes a program in a custom image and returns a finding about the image. The
-// parameter "versions" is a text that contains the versions of the interpreters in the
+// parameter "versions" is a string that contains the versions of the interpreters in the
 // image.
 func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language pyth.Language, versions string) Finding {
 	j := job("print(6 * 7)")

@@ -16,8 +16,8 @@ type trial struct {
 	limits func(*pyth.Job)
 	status pyth.Status
 	stdout string
-	// The field "how" is a text for the operator. It names the component that enforces
-	// the limit.
+	// The field "how" is a description for the operator. It names the component that
+	// enforces the limit.
 	how   string
 	level Level
 	fix   string

@@ -48,7 +48,7 @@ type Config struct {
 }
 
 // Monitor checks the server's health. It is also a pyth.Dispatcher that wraps another
-// Dispatcher. If a user's program ends by itself, it proves that sandboxes work. A trial
+// Dispatcher. A user's program that ends by itself proves that sandboxes work. A trial
 // run is then unnecessary. Monitor is safe for concurrent use.
 type Monitor struct {
 	config Config

@@ -90,8 +90,8 @@ func (s *Store) write(path string, content func(*os.File) error) error {
 	return publish(f, path)
 }
 
-// layerBuilder builds the image of links of a layer. The interpreter finds packages
-// through the links. Each link leads to the mount point of a package's image.
+// layerBuilder builds the image that contains the links of a layer. The interpreter finds
+// packages through the links. Each link leads to the mount point of a package's image.
 type layerBuilder struct {
 	layout layout
 	files  *tree.Tree
@@ -142,7 +142,7 @@ func largest(packages []Package, n int) map[string]bool {
 }
 
 // The method "copy" copies the files of a package to the given directory in the image
-// of links.
+// with the links.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -75,8 +75,9 @@ func links(t *testing.T, s *Store, layer pyth.LayerID) (targets map[string]strin
 	return targets, fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
-// TestLayerLinksPackages checks the links of a layer and the hash of its image of links.
-// If you change the hash intentionally, also change the constant "recipe".
+// TestLayerLinksPackages checks the links of a layer, and the hash of the image that
+// contains these links. If you change the hash intentionally, also change the constant
+// "recipe".
 func TestLayerLinksPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)
@@ -129,7 +130,7 @@ func TestLayerLinksPackages(t *testing.T) {
 }
 
 // TestLayerCopiesTheSmallestPackages makes a layer with more than maxMounts packages. The
-// image of links must contain a copy of the smallest package.
+// image with the links must contain a copy of the smallest package.
 func TestLayerCopiesTheSmallestPackages(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), time.Now)

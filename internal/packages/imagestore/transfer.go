@@ -27,8 +27,8 @@ type Manifest struct {
 
 // ManifestImage describes an image of a layer.
 type ManifestImage struct {
-	// Key is the key of the image. It is "" for the image of links, because this image
-	// belongs to only one layer.
+	// Key is the key of the image. It is "" for the image with the links, because this
+	// image belongs to only one layer.
 	Key string
 	// Path is the mount point, relative to the mount point of the layer.
 	Path      string

@@ -216,7 +216,7 @@ func TestImportUsesSharedImages(t *testing.T) {
 	if n := imported(); n != 3 || len(shared.images) != 2 {
 		t.Errorf("the first store fetched %d images and shared %d", n, len(shared.images))
 	}
-	if n := imported(); n != 1 { // The image of links is not shared.
+	if n := imported(); n != 1 { // Stores do not share the image with the links.
 		t.Errorf("the second store fetched %d images", n)
 	}
 	// The shared store has an image whose content does not match its hash. The import

@@ -204,8 +204,8 @@ func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	return path, nil
 }
 
-// storeMetadata stores the METADATA of a wheel. It ignores errors. If the store has no
-// METADATA, a later request only downloads the wheel again.
+// storeMetadata stores the METADATA of a wheel. It ignores errors. The only effect of
+// missing METADATA is that a later request downloads the wheel again.
 func (x *pages) storeMetadata(wheel, hash string) {
 	if x.images.HasMetadata(hash) {
 		return

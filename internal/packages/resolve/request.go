@@ -43,8 +43,8 @@ type Requirement struct {
 	Text string
 }
 
-// CheckText returns an error if a text must not be passed to a package manager. The text
-// must not be too long. It must not begin or end with a space. It may contain only
+// CheckText returns an error if a string must not be passed to a package manager. The
+// string must not be too long. It must not begin or end with a space. It may contain only
 // printable ASCII characters.
 func CheckText(s string) error {
 	switch {

@@ -236,8 +236,8 @@ func (c *Cluster) Empty(ctx context.Context, database string) error {
 	END $$`)
 }
 
-// Main runs the tests of a package with a cluster. Functions with the name TestMain call
-// Main.
+// Main starts a cluster, calls the function "use" with it, and runs the tests of a
+// package. Functions with the name TestMain call Main.
 func Main(m *testing.M, use func(*Cluster)) int {
 	c, err := New()
 	if err != nil {

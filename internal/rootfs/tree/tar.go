@@ -27,7 +27,8 @@ func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 
 // Unpack adds a tar archive in the same way as dpkg. If the tree has a link to a
 // directory, and the archive has a directory at the same path, Unpack keeps the link.
-// Unpack treats no name as a whiteout. It adds such a file like any other file.
+// Unpack treats no name as a whiteout. It adds a file with the name of a whiteout like
+// any other file.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {

@@ -24,8 +24,8 @@ type Parent interface {
 	Version() int
 	// New creates a group. The name must not be in use.
 	New(name string) (Group, error)
-	// Leftovers returns the groups that exist. After a crash, they must be
-	// removed.
+	// Leftovers returns the groups that exist. When the server starts after a crash, it
+	// must remove these groups.
 	Leftovers() ([]Group, error)
 	// Close removes the parent cgroup. It fails if a group is left.
 	Close() error
@@ -47,7 +47,7 @@ type Group interface {
 	SetWeight(weight int)
 	// Memory returns the memory that is in use, in bytes.
 	Memory() int64
-	// MemoryPeak returns the highest memory in bytes since ResetPeak.
+	// MemoryPeak returns the highest memory use since the last ResetPeak, in bytes.
 	MemoryPeak() int64
 	ResetPeak()
 	// CPU returns the processor time that the group has used since it was created.
@@ -127,8 +127,8 @@ func pids(dir string) []int {
 // machine, they may take seconds to end.
 const removeTimeout = 10 * time.Second
 
-// remove deletes a group's directory. It tries again for removeTimeout, because
-// killed processes may not have ended yet.
+// remove deletes a group's directory. It retries for up to removeTimeout, because killed
+// processes may not have ended yet.
 func remove(dir string) error {
 	deadline := time.Now().Add(removeTimeout)
 	for {

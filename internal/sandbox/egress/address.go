@@ -105,8 +105,9 @@ func isMetadata(addr netip.Addr) bool {
 	return ok && isMetadata(v4)
 }
 
-// The function "embedded" returns the IPv4 address inside an IPv6 address of a
-// translator or tunnel. Packets to addr would be forwarded to the returned address.
+// The function "embedded" returns the IPv4 address inside an IPv6 address of a translator
+// or tunnel. The translator or tunnel would forward packets for addr to the returned
+// address.
 func embedded(addr netip.Addr) (netip.Addr, bool) {
 	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() {
 		return netip.Addr{}, false

@@ -34,8 +34,8 @@ func (s *clientConn) serve() {
 	}
 }
 
-// connect connects to the target. The new connection is closed when the client's
-// connection ends, or earlier by the caller.
+// connect connects to the target. The new connection closes automatically when the
+// client's connection ends. The caller may close it earlier.
 func (s *clientConn) connect(t target) (*upstream, *refusal) {
 	conn, refused := s.proxy.connect(s.ctx, s.run.rules, t)
 	if refused != nil {

@@ -22,7 +22,7 @@ func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, e
 // fixedDialer stores each target, but always connects to the same address.
 type fixedDialer struct {
 	to string
-	// fail maps an address to the error of dialling it.
+	// fail maps an address to the error that DialContext returns for it.
 	fail map[string]error
 
 	mu      sync.Mutex

@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// DialContext makes a connection for the server itself, to a host:port from an
-// untrusted source. The fields Deny and AllowRanges of the Policy apply. The field Off
+// DialContext makes a connection for the server itself. The address is a host:port from
+// an untrusted source. The fields Deny and AllowRanges of the Policy apply. The field Off
 // and the rules of runs do not apply. DialContext resolves a name once and checks each
 // address.
 func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, error) {

@@ -12,7 +12,8 @@
 //   - Another spelling of a name is either recognized as the same host or refused.
 //   - The Host header of plain HTTP and the SNI of TLS match the allowed target.
 //   - Memory, time and connections of each run are limited.
-//   - Each connection is recorded, with its bytes and the reason for a refusal.
+//   - The proxy records each connection, with the number of bytes in each direction. If
+//     the proxy refused the connection, the record contains the reason.
 //   - After Serve returns, no goroutine or socket of the connection remains. After
 //     Run.Close returns, no goroutine or socket of the run remains.
 //

@@ -40,8 +40,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 		if b[0] == '\r' || b[0] == '\n' {
 			return nil, errMalformed
 		}
-		// The end of the head consists of several bytes. The last call may have read
-		// some of them, so search from three bytes before the new ones.
+		// The end of the head consists of several bytes. An earlier Peek may have read
+		// some of these bytes, so search from three bytes before the new ones.
 		from := max(seen-3, 0)
 		for _, end := range []string{"\n\n", "\n\r\n"} {
 			if i := bytes.Index(b[from:], []byte(end)); i >= 0 {

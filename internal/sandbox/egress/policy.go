@@ -46,9 +46,9 @@ func (p Policy) maxHosts() int {
 	return min(p.MaxHosts, MaxRules)
 }
 
-// permit returns a refusal if a program with these rules may not reach the
-// target. If the target is a name, its addresses must be checked separately with
-// reachable.
+// permit returns a refusal if a program with these rules may not reach the target. If the
+// target is a name, the caller must also check the addresses of the name with the method
+// "reachable".
 func (p Policy) permit(rules Rules, t target) *refusal {
 	switch {
 	case p.Off:

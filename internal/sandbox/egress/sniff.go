@@ -84,7 +84,8 @@ func recognize(b []byte) protocol {
 }
 
 // recognizeTLS reports whether the bytes may be the start of TLS. The result p is the
-// constant "unknown" if more bytes are needed. Invalid TLS is refused later.
+// constant "unknown" if more bytes are needed. The method sendTLS later refuses invalid
+// TLS.
 func recognizeTLS(b []byte) (p protocol, maybe bool) {
 	at := func(i int, want byte) (seen, ok bool) { return i < len(b), i >= len(b) || b[i] == want }
 	switch {

@@ -67,8 +67,8 @@ func (o watchedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// closeWrite closes the connection for writing. If only one direction of c cannot be
-// closed, closeWrite closes c completely, so that the peer sees the end of the data.
+// closeWrite closes the connection for writing. If c has no method CloseWrite, closeWrite
+// closes c completely, so that the peer sees the end of the data.
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

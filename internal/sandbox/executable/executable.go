@@ -53,10 +53,10 @@ type executable struct {
 	size    int64
 }
 
-// The function "embedded" returns the embedded executable. Its name contains a hash of
-// the build ID, which Go makes from the content of the executable. A hash of the whole
-// content would take tens of milliseconds, and the server would then keep the whole
-// content in memory.
+// The function "embedded" returns the embedded executable. The name of the unpacked file
+// contains a hash of the build ID. Go makes the build ID from the content of the
+// executable. To hash the whole content here would take tens of milliseconds, and the
+// server would then keep the whole content in memory.
 func embedded() (*executable, error) {
 	f, err := binaries.Open("bin/pyth-on-sandbox")
 	if err != nil {

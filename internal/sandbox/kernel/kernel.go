@@ -44,8 +44,8 @@ func commands(control *urpc.Client) map[util.SubCommand]string {
 		&boot{control: control}: "",
 		// The command "boot" of gVisor starts the command "umount".
 		new(sentrycmd.Umount): "",
-		// tools/bench measures the command "run", with bundles of the command
-		// "spec".
+		// tools/bench measures the command "run". It creates the bundles for this command
+		// with the command "spec".
 		new(cmd.Run):   "",
 		new(cmd.Gofer): "",
 		new(cmd.Spec):  "",

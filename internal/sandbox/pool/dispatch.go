@@ -90,8 +90,8 @@ func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error
 }
 
 // The function "harms" reports whether a run with this status may leave the sandbox in a
-// state that cannot be recycled. Because the program causes this state, the server does
-// not report an error of the server.
+// state that cannot be recycled. If the recycling then fails, the program is the cause,
+// so the pool does not log a warning.
 func harms(s pyth.Status) bool {
 	switch s {
 	case pyth.StatusSucceeded, pyth.StatusFailed:

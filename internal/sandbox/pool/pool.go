@@ -143,8 +143,7 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Quotas returns the maximum number of running programs and of reservations of the
-// user.
+// Quotas returns the user's quotas for running programs and for reservations.
 func (p *Pool) Quotas(_ context.Context, user pyth.UserID) ([]pyth.Quota, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -37,8 +37,8 @@ type SessionRunner interface {
 
 // Keyer generates keys for sealed passwords.
 type Keyer interface {
-	// Key lets a warm sandbox generate a key pair, and returns the public key. The
-	// password for the sandbox's job will be sealed with this key.
+	// Key lets a warm sandbox generate a key pair, and returns the public key. The client
+	// later seals the password for the sandbox's job with this key.
 	Key(ctx context.Context) (public []byte, err error)
 }
 

@@ -112,8 +112,9 @@ func allowed() map[string]rule {
 	return all
 }
 
-// The function "denied" returns the system calls that make the interpreter unusable, with
-// the reasons. If a call is neither allowed nor denied by name, its reason is abi.Other.
+// The function "denied" returns the system calls that make the interpreter unusable. For
+// each call, the map contains the reason. If a call is neither allowed nor denied by
+// name, its reason is abi.Other.
 func denied() map[string]abi.Reason {
 	all := make(map[string]abi.Reason)
 	add := func(why abi.Reason, names ...string) {

@@ -208,9 +208,9 @@ func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
 	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
 }
 
-// restore returns the process to its checkpoint. Before the call, all other threads of
-// the process must be stopped with the pause "others". If restore returns a reason, the
-// process must exit. The result "start" is a function that lets new threads run. The
+// restore returns the process to its checkpoint. Before the call, the caller must stop
+// all other threads of the process with the pause "others". If restore returns a reason,
+// the process must exit. The result "start" is a function that lets new threads run. The
 // caller must always call this function.
 func (i *interpreter) restore(t *kernel.Task, others *pause) (start func(), why abi.Reason) {
 	if why := i.restoreProcess(t); why != 0 {

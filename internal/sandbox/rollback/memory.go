@@ -321,7 +321,7 @@ func clearStack(t *kernel.Task, all []region) (window hostarch.AddrRange, err er
 }
 
 // residentRanges returns the address ranges for which gVisor has allocated memory. gVisor
-// shows these ranges only in a text for debugging. residentRanges parses this text.
+// shows these ranges only in its debugging output. residentRanges parses this output.
 func residentRanges(mm *mm.MemoryManager) ([]hostarch.AddrRange, error) {
 	_, list, found := strings.Cut(mm.String(), "\nPMAs:\n")
 	if !found {

@@ -160,8 +160,9 @@ func (m *Manager) guarded(call kernel.SyscallFn, r rule) kernel.SyscallFn {
 	}
 }
 
-// checkpoint wraps fadvise64(2). A call with the advice abi.Advice by a registered
-// interpreter makes the checkpoint of this interpreter. All other calls work as usual.
+// checkpoint wraps fadvise64(2). If a registered interpreter makes a call with the advice
+// abi.Advice, the kernel makes the checkpoint of this interpreter. All other calls work
+// as usual.
 func (m *Manager) checkpoint(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		i := m.current.Load()

@@ -16,8 +16,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
-// reviewedVersion is the last version of gVisor that a person has reviewed, with the
-// steps in decision 0033.
+// reviewedVersion is the last version of gVisor that a person has reviewed. Decision 0033
+// contains the steps of the review.
 const reviewedVersion = "v0.0.0-20260905035102-160fafc42237"
 
 func TestReviewedVersion(t *testing.T) {
@@ -240,8 +240,8 @@ func TestArenaFree(t *testing.T) {
 	}
 }
 
-// TestIsGenerator checks that isGenerator recognizes a generator of V8 after several
-// values. It also checks that isGenerator refuses other data.
+// TestIsGenerator checks that isGenerator recognizes a generator of V8 that has already
+// returned several values. It also checks that isGenerator refuses other data.
 func TestIsGenerator(t *testing.T) {
 	const seed = 0x1234567890abcdef
 	state0 := mixBits(seed)

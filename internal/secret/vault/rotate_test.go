@@ -89,9 +89,9 @@ func (r *rig) requireAllOpen(t *testing.T, k vault.KeyKeeper) {
 	}
 }
 
-// failingStore is a store that returns errKilled at one call. So it simulates that the
-// process was killed. The field "left" counts the calls until this call. If the field
-// "after" is true, the failing call still takes effect.
+// failingStore is a store that returns errKilled at one call. This error simulates a
+// killed process. The field "left" counts the calls until this call. If the field "after"
+// is true, the failing call still takes effect.
 type failingStore struct {
 	pyth.KeyStore
 	left  *int

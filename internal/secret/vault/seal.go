@@ -15,7 +15,7 @@ const keyBytes = 32
 
 // format is the first byte of a sealed value. It means AES-256-GCM with a random nonce of
 // 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 random nonces for each key.
-// A key of this server encrypts much fewer values.
+// A key of this server encrypts far fewer values.
 const format = 1
 
 // ErrDamaged means that a sealed value cannot be decrypted. The value was changed, or it

@@ -21,7 +21,7 @@ func TestQueueServesSecondQueueLast(t *testing.T) {
 	}
 	c.run(func() bool { return false })
 	// The first work that the test added with "later" has already begun. So the work
-	// that it added with "do" must wait until this work ends.
+	// that it added with "do" must wait until the first work ends.
 	if diff := cmp.Diff([]time.Duration{15, 20}, ended); diff != "" {
 		t.Error(diff)
 	}

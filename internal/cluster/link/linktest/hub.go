@@ -109,7 +109,7 @@ func (b *Bus) Publish(subject string, data []byte) error {
 	return b.hub.Inject(subject, data)
 }
 
-// Inject sends a message to all buses. Tests use it to play the part of an attacker.
+// Inject sends a message to all buses. Tests use it to act as an attacker.
 func (h *Hub) Inject(subject string, data []byte) error {
 	if len(data) > 32<<10 {
 		return errors.New("message too large")

@@ -44,9 +44,9 @@ type assignment struct {
 }
 
 // The method "add" adds a call and returns a pointer to its result. The name describes
-// the call in errors. An integer is passed as it is. For a string, a byte slice or a
-// pair, the address is passed. For a pointer to the result of an earlier call, the
-// value of the result is passed.
+// the call in errors. The kernel gets an integer argument unchanged. For a string, a byte
+// slice or a pair, the kernel gets the address. For a pointer to the result of an earlier
+// call, the kernel gets the value of this result.
 func (c *calls) add(name string, number uintptr, args ...any) *int32 {
 	if len(c.list) == cap(c.list) {
 		panic("no room for another call") // A larger list would be at another address.

@@ -43,9 +43,8 @@ type collector struct {
 	skipped int
 }
 
-// collect sends the output files. It stops at the deadline of the run, but has
-// at least collectGrace to work. An error means that the host has closed the
-// socket.
+// collect sends the output files. It stops at the deadline of the run, but it always has
+// at least collectGrace to work. An error means that the host has closed the socket.
 func (r *run) collect() error {
 	c := &collector{run: r, until: r.deadline}
 	if least := time.Now().Add(collectGrace); c.until.Before(least) {

@@ -57,8 +57,8 @@ const nodeThreads = 10
 // thread (watch.cjs), and the thread that receives signals for the interrupt thread.
 const nodeSessionThreads = 2
 
-// The waiting Node process has the options for jobs with a limit of up to defaultMemory
-// bytes. A job with a higher limit needs other options.
+// The waiting Node process has the options for jobs with a memory limit of up to
+// defaultMemory bytes. A job with a higher memory limit needs other options.
 const defaultMemory = 512 << 20
 
 // nodeOptions returns the value of NODE_OPTIONS for a memory limit in bytes. V8's

@@ -60,7 +60,7 @@ func (r *run) interrupt() {
 	} else if !now.Before(i.killAt) {
 		i.next = now.Add(time.Minute) // The killed interpreter will end soon.
 		if p.isShell() {
-			// The session continues with the processes of earlier runs.
+			// The session and the processes of earlier runs continue.
 			r.signalChildren(unix.SIGKILL)
 			_ = unix.Kill(p.pid, unix.SIGKILL)
 		} else {

@@ -88,8 +88,8 @@ type relay struct {
 	open   map[io.Closer]bool
 }
 
-// accept relays connections of the program. Further connections wait in the queue of the
-// listener.
+// accept relays up to protocol.MaxRelayed connections of the program at the same time.
+// Further connections wait in the queue of the listener.
 func (r *relay) accept(listener net.Listener) {
 	slots := make(chan struct{}, protocol.MaxRelayed)
 	for {

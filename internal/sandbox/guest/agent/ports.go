@@ -70,7 +70,7 @@ func dialLoopback(port int) (*net.TCPConn, error) {
 	return nil, first
 }
 
-// portBuffer is the size in bytes of the parts in which a connection is relayed.
+// portBuffer is the maximum number of bytes from the server in one Data frame.
 const portBuffer = 32 << 10
 
 // sendFrames sends the bytes from the server to the host.

@@ -157,7 +157,8 @@ const (
 	// program to the hook together with the job, so that the hook does not have to read
 	// the file.
 	maxSmall = 4 << 10
-	// smallJob is the size in bytes of a job that an empty socket accepts at once.
+	// smallJob is the maximum size in bytes of a job that the agent can write to an empty
+	// socket with one system call.
 	smallJob = 8 << 10
 )
 

@@ -72,8 +72,8 @@ func (p *program) unregister() {
 	_ = closeOnce(&p.notices)
 }
 
-// readNotice reads a notice of the kernel. It reports whether the interpreter has
-// ended and can be restored. An interpreter that was killed cannot be restored.
+// readNotice reads a notice from the kernel. It reports whether the interpreter has ended
+// and can be restored. An interpreter that was killed cannot be restored.
 func (r *run) readNotice() bool {
 	p := r.program
 	notice, ok := p.nextNotice()
@@ -85,7 +85,7 @@ func (r *run) readNotice() bool {
 	return true
 }
 
-// notice is a message of the kernel about the interpreter.
+// notice is a message from the kernel about the interpreter.
 type notice struct{ kind, status byte }
 
 // nextNotice reads a notice without waiting, and stores its reason. It returns false
@@ -173,9 +173,9 @@ func (p *program) resume(wanted *protocol.Prepare, seen imports) error {
 	return p.ready()
 }
 
-// restore lets the kernel restore the interpreter if it has ended, and checks that no
-// socket of the last run is left. The kernel first closes the descriptors of the
-// interpreter. p may be nil.
+// restore lets the kernel restore the interpreter if p.restored is true. Before that, it
+// closes the descriptors that only the last run needed. In all cases, restore checks that
+// no socket of the last run is left. p may be nil.
 func (p *program) restore() error {
 	if p == nil || !p.restored {
 		return checkSockets()

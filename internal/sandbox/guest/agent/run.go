@@ -18,7 +18,7 @@ type run struct {
 	streams *streams
 	job     *job
 	exit    protocol.Exit
-	// At the time "deadline", the run is stopped.
+	// The agent stops the run at the time "deadline".
 	deadline time.Time
 	// The field "over" is true if all processes of the run are dead.
 	over bool
@@ -67,8 +67,8 @@ func (r *run) run() (*protocol.Exit, error) {
 		return &r.exit, r.relayRest()
 	}
 	r.reap()
-	// The run ends with the interpreter. Kill all other processes now, so that
-	// none can change a file before the files are collected.
+	// The run ends when the interpreter ends. Kill all other processes now, so that none
+	// can change a file before the agent collects the files.
 	p.kill()
 	if err := r.relayLastResults(); err != nil {
 		return nil, err
@@ -149,8 +149,8 @@ func (r *run) drain(s stream) error {
 	return nil
 }
 
-// relayReadable sends the bytes that a stream contains now. It does not wait for
-// the end, since a thread of a session may continue to write.
+// relayReadable sends the bytes that a stream contains now. It does not wait for the end
+// of the stream, since a thread of a session may continue to write.
 func (r *run) relayReadable(s stream) error {
 	for left := readable(*s.fd); left > 0 && *s.fd >= 0; {
 		n, err := unix.Read(*s.fd, r.buffer[:min(left, len(r.buffer))])

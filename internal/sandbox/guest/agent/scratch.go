@@ -11,9 +11,9 @@ const scratchInodes = 65536
 
 // mountScratch adds system calls that mount an empty file system of the given size in
 // bytes. The working directory, the home directory, /tmp and /dev/shm share this file
-// system, so that one limit applies to all files of the program. The report of an
-// exception is in a small second file system, so that an exception is reported even if
-// the first one is full.
+// system, so that one limit applies to all files of the program. A second, small file
+// system contains the report of an exception. So the hook can write the report even if
+// the first file system is full.
 //
 // mountScratch returns descriptors of the working directory and of a staging
 // directory. The agent creates files in the staging directory, which programs cannot

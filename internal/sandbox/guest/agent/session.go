@@ -11,8 +11,8 @@ import (
 // maxReply limits the size in bytes of the interpreter's answer to a Run frame.
 const maxReply = 512 << 10
 
-// serveInSession runs one job of a session. The result "ended" is true if the session
-// has ended with the job. An error means that the host has closed the socket.
+// serveInSession runs one job of a session. The result "ended" is true if this job has
+// ended the session. An error means that the host has closed the socket.
 func (r *run) serveInSession() (ended bool, err error) {
 	conn, p, j := r.conn, r.program, r.job
 	exit, err := r.withNetwork(r.runInSession)
@@ -96,8 +96,8 @@ func (r *run) relayRunOutput() error {
 	return nil
 }
 
-// mainName is the file in runDir with the code of the session's module __main__.
-// multiprocessing executes it in each process that it spawns.
+// mainName is the file in runDir with the code of the session's module __main__. The
+// module multiprocessing executes this file in each process that it spawns.
 const mainName = "main.py"
 
 // makeMain creates the file mainName, to which the interpreter later writes the code of

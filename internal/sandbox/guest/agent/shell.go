@@ -13,13 +13,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// shellLanguage is the language of bash scripts. Bash starts in a few milliseconds, so it
-// does not wait for a job. The agent starts it when the job has arrived, in the namespaces
-// of the interpreter that waits. This interpreter is killed.
+// shellLanguage is the language of bash scripts. Bash starts in a few milliseconds, so
+// the agent does not start it in advance. When the job has arrived, the agent kills the
+// waiting interpreter and starts bash in the namespaces of this interpreter.
 const shellLanguage = "bash"
 
-// donated is a number above the descriptors that the host gives to the agent: its sockets
-// and standard streams. The host cannot mark them as close-on-exec.
+// donated is larger than the number of each descriptor that the host gives to the agent.
+// These descriptors are the sockets and the standard streams of the agent. The host
+// cannot mark them as close-on-exec.
 const donated = 16
 
 // scriptName is the file in runDir with the program of a run in a session. The program
@@ -43,9 +44,9 @@ func (r *run) startShell() error {
 }
 
 // runShellInSession runs a bash script of a session. Each run of a session is a new bash
-// process, which gets the state of the earlier one from session.sh. So the exit status of
-// each run comes from the kernel, and the session continues after any end of a run. The
-// processes that a run has started in the background continue too.
+// process. session.sh gives this process the state of the previous one. So the exit
+// status of each run comes from the kernel, and the session continues no matter how a run
+// ends. The processes that a run has started in the background also continue.
 func (r *run) runShellInSession() (*protocol.Exit, error) {
 	p := r.program
 	if err := r.beginShellRun(); err != nil {
@@ -89,8 +90,8 @@ func (r *run) beginShellRun() error {
 // writeScript writes the program of a run in a session. Each script is a new file, because
 // a process of an earlier run may still read the old one.
 func (p *program) writeScript(code []byte) error {
-	// A program can fill the small file system through the report file, and bash reports
-	// no exceptions.
+	// Also remove the report file. Bash does not write reports, and a program could fill
+	// the small file system with this file.
 	for _, name := range []string{reportName, scriptName} {
 		if err := unix.Unlinkat(p.reports, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
@@ -137,7 +138,7 @@ func addPipe(c *calls) (read, written *int32) {
 	return &pipe[0], &pipe[1]
 }
 
-// spawnShell starts bash with a script, with a new pipe as its standard input.
+// spawnShell starts bash with a script. Bash gets a new pipe as its standard input.
 func (p *program) spawnShell(j *job, script string, env []string) error {
 	c := newCalls(few)
 	input := -1
@@ -165,7 +166,7 @@ func (p *program) spawnShell(j *job, script string, env []string) error {
 // spawn starts the program's interpreter in the namespaces of the first process, and sets
 // the field "pid".
 func (p *program) spawn(args, env []string, files []uintptr) error {
-	// Close the descriptors of the agent that the host has donated.
+	// In the new process, close the descriptors that the host has donated to the agent.
 	for len(files) < donated {
 		files = append(files, ^uintptr(0))
 	}

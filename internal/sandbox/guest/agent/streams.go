@@ -70,8 +70,8 @@ func (s *streams) serve(payload []byte, p *program, egress *network) error {
 	return nil
 }
 
-// openFiles opens the directories and the namespaces of the session. Operations need
-// descriptors of their own, because the program closes its descriptors when it ends.
+// openFiles opens the directories and the namespaces of the session. The operations need
+// separate descriptors, because the method p.close closes the descriptors of p.
 func (s *streams) openFiles(p *program) error {
 	work, err := unix.FcntlInt(uintptr(p.work), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -100,8 +100,8 @@ func (s *streams) accept(mux *yamux.Session) {
 }
 
 // limitSession sets the limits of the agent itself. The processes that the agent starts
-// in the session inherit them. For the agent, the limit of processes has no effect,
-// because it has the capability to exceed it.
+// in the session inherit these limits. The limit on processes has no effect on the agent,
+// because the agent has the capability to exceed it.
 func limitSession(p *program, session *protocol.Serve) error {
 	job := &job{Job: protocol.Job{Processes: session.Processes, Session: true}}
 	for resource, value := range map[int]uint64{

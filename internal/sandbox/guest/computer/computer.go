@@ -6,7 +6,7 @@
 // descriptor of the agent, except its own pipes or terminal.
 //
 // The agent's main thread waits only for processes that it has started itself. So this
-// package can wait for its processes in goroutines of its own.
+// package can wait for its processes in separate goroutines.
 package computer
 
 import (
@@ -75,8 +75,8 @@ func New(config Config) *Computer {
 	return c
 }
 
-// Stop waits until no process is being started. After it, no process can start. The
-// caller then kills all processes.
+// Stop waits until no process is being started. After Stop has returned, no process can
+// start. The caller then kills all processes.
 func (c *Computer) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +87,8 @@ func (c *Computer) Stop() {
 }
 
 // Owned returns the IDs of the running processes that belong to this computer: the
-// processes that it has started, and their descendants. The IDs are those of the agent.
+// processes that it has started, and their descendants. The IDs are those in the agent's
+// namespace.
 func (c *Computer) Owned() map[int]bool {
 	c.mu.Lock()
 	roots := map[int]bool{}
@@ -106,8 +107,8 @@ func (c *Computer) Owned() map[int]bool {
 	return descendants(roots)
 }
 
-// take counts a process that is about to start. It returns the error of the protocol if
-// there are too many processes.
+// take counts a process that is about to start. If there are too many processes, it
+// returns EAGAIN. After a call of Stop, it returns ESRCH.
 func (c *Computer) take() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -189,8 +190,8 @@ type process struct {
 	command     string
 	// The field "pidfd" becomes readable when the process has ended.
 	pidfd *os.File
-	// stdin is nil if the process has no input. For a terminal, stdin and the first of
-	// outputs are its master.
+	// stdin is nil if the process has no input. If the process has a terminal, stdin and
+	// the first of outputs are the master of the terminal.
 	stdin   *os.File
 	writing sync.Mutex
 	outputs []*reader

@@ -93,7 +93,7 @@ func (h *host) wait(id int, limit time.Duration) *protocol.Process {
 	return &p
 }
 
-// outputOf receives all output until the last Process.
+// outputOf receives output until the Process message arrives, which is the last message.
 func (h *host) outputOf(conn *protocol.Conn) (stdout, stderr string, end *protocol.Process) {
 	h.Helper()
 	var streams [3]bytes.Buffer
@@ -283,8 +283,8 @@ func TestTimeoutKillsDescendants(t *testing.T) {
 	}
 }
 
-// processesWith returns the processes that have the text in their command line, after
-// those that are being killed are gone.
+// processesWith returns the processes that have the text in their command line. It first
+// waits for some time, because killed processes may not be gone yet.
 func processesWith(t *testing.T, text string) (found []string) {
 	t.Helper()
 	for range 100 {

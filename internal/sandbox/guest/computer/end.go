@@ -44,13 +44,13 @@ func (p *process) await() {
 	c.closeOldLocked()
 }
 
-// maxLingering is the maximum number of ended processes whose output is still open,
-// because their children have it. Such children could otherwise use up the descriptors
-// of the agent.
+// maxLingering is the maximum number of ended processes whose output is still open
+// because their children have it open. Without this limit, such children could use up the
+// descriptors of the agent.
 const maxLingering = 64
 
-// closeOldLocked closes the output of the oldest ended processes if the output of too
-// many is open.
+// closeOldLocked closes the output of the oldest ended processes if more than
+// maxLingering ended processes have open output.
 func (c *Computer) closeOldLocked() {
 	lingering := 0
 	for _, p := range slices.Backward(c.all) {
@@ -98,7 +98,7 @@ const (
 )
 
 // killAll kills the process and its descendants. A descendant may start another process
-// meanwhile, so killAll repeats until there is none.
+// at the same time, so killAll repeats until no descendant is left.
 func (p *process) killAll() {
 	roots := map[int]bool{p.agentID: true}
 	for range maxRounds {
@@ -122,8 +122,8 @@ func (p *process) killAll() {
 
 // descendants returns the running processes that belong to the roots: the roots, the
 // processes in their sessions and process groups, and the children of all of these. A
-// negative root is the ID of a process that has ended: the processes in its session
-// belong to it, but another process may have the same ID.
+// negative root -n means that the process n has ended. The processes in its session still
+// belong to it, but another process may now have the ID n.
 func descendants(roots map[int]bool) map[int]bool {
 	all := processes()
 	found := map[int]bool{}

@@ -74,14 +74,14 @@ func (o *output) drop(n int) int {
 		freed += o.chunks[count].cost()
 		count++
 	}
-	clear(o.chunks[:count]) // Free the data now, and the array when it grows.
+	clear(o.chunks[:count]) // Free the data now. Later, append replaces the array.
 	o.chunks = o.chunks[count:]
 	o.size -= freed
 	return freed
 }
 
 // next returns the first kept output at or after the position. ok is false if there is
-// none. The data must not be changed; it stays valid.
+// none. The caller must not change the data. The data stays valid.
 func (o *output) next(position int64) (part chunk, ok bool) {
 	first := sort.Search(len(o.chunks), func(i int) bool {
 		return o.chunks[i].position+int64(len(o.chunks[i].data)) > position
@@ -143,7 +143,8 @@ func (r *reader) run() {
 	for {
 		var n int
 		var err error
-		// Wait without a buffer, so that a silent process needs no memory for it.
+		// Wait without a buffer. So a process that writes nothing needs no memory for a
+		// buffer.
 		waitErr := r.conn.Read(func(fd uintptr) bool {
 			c := r.process.computer
 			c.buffering.Lock()

@@ -125,7 +125,7 @@ func (p *process) wait(m *protocol.WaitProcess, conn *protocol.Conn) error {
 }
 
 // follow sends the output of the process from a position on, and then the state of the
-// process. If live is true, it first waits for the end of the process.
+// process. If live is true, it also sends new output until the process ends.
 func (p *process) follow(position int64, live bool, conn *protocol.Conn) error {
 	c := p.computer
 	var closed <-chan struct{}
@@ -167,8 +167,8 @@ func (p *process) follow(position int64, live bool, conn *protocol.Conn) error {
 // errNoInput means that the process was started without input.
 var errNoInput = errors.New("the process has no input")
 
-// write writes the Data frames that follow to the input of the process. If another
-// stream writes at the same time, whole frames take turns.
+// write receives Data frames and writes their bytes to the input of the process. If
+// another stream writes at the same time, the bytes of each frame stay together.
 func (p *process) write(closes bool, conn *protocol.Conn) error {
 	if p.stdin == nil {
 		return errNoInput

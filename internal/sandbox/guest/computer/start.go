@@ -34,7 +34,8 @@ func (c *Computer) start(m *protocol.StartProcess) (*process, error) {
 	}
 	c.began(p)
 	if m.TimeoutMs > 0 {
-		// A later timer does no harm: after its end, a process is not killed.
+		// The timer may expire after the process has ended. This does no harm, because
+		// the method expire does not kill an ended process.
 		p.timeout = time.AfterFunc(time.Duration(m.TimeoutMs)*time.Millisecond, p.expire)
 	}
 	p.reading.Store(int32(len(p.outputs)))
@@ -147,7 +148,7 @@ func (c *Computer) forkExec(p *process, m *protocol.StartProcess) (err error) {
 
 // identify opens the descriptor that reports the end of the process, and finds the ID of
 // the process in the session's namespace. The calling thread must be in the agent's
-// namespaces, because only they show the agent in /proc.
+// namespaces, because /proc shows the agent only in these namespaces.
 func (p *process) identify() error {
 	fd, err := unix.PidfdOpen(p.agentID, unix.PIDFD_NONBLOCK)
 	if err != nil {
@@ -158,8 +159,8 @@ func (p *process) identify() error {
 	return err
 }
 
-// connect creates the standard streams of the process. Each stream of the process is
-// blocking, and the other end is not.
+// connect creates the standard streams of the process. The process's end of each stream
+// is blocking, and the agent's end is non-blocking.
 func (c *Computer) connect(p *process, m *protocol.StartProcess, theirs *[3]*os.File) error {
 	if p.terminal {
 		master, replica, err := openTerminal(m.Columns, m.Rows, c.owner())
@@ -168,7 +169,7 @@ func (c *Computer) connect(p *process, m *protocol.StartProcess, theirs *[3]*os.
 		}
 		p.stdin = master
 		theirs[0] = replica
-		// Close each entry only once.
+		// Duplicate the descriptor, because the caller closes each entry separately.
 		for i := 1; i < 3; i++ {
 			fd, err := unix.FcntlInt(replica.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 			if err != nil {

@@ -111,7 +111,8 @@ func (f *Files) placeNew(staged, name string) (created bool, err error) {
 	return false, unix.Renameat2(f.config.Staging, staged, dir, base, 0)
 }
 
-// create makes a file of the user in a directory below the staging directory.
+// create creates a file in the directory "dir", which is the staging directory or a
+// directory below it. The file belongs to the user of the session.
 func (f *Files) create(dir int, name string, mode uint32, content io.Reader) error {
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 	if err != nil {

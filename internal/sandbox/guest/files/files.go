@@ -2,11 +2,11 @@
 // programs of the session run. The agent uses it to serve the streams of a session
 // (package protocol).
 //
-// The programs are hostile: at any time they may replace a directory by a link, or a
-// file by a FIFO. So the package never follows a link. It resolves each path with
-// openat2, and it works with descriptors afterwards. New content is made in a staging
-// directory that programs cannot see. The package renames it to its place when it is
-// complete, so programs never see a part of it.
+// The programs are hostile: at any time they may replace a directory by a link, or a file
+// by a FIFO. So the package never follows a link. It resolves each path with openat2, and
+// it works with descriptors afterwards. It makes new content in a staging directory that
+// programs cannot see. When the content is complete, the package renames it to its final
+// path. So programs never see incomplete content.
 package files
 
 import (
@@ -259,7 +259,7 @@ func (f *Files) place(fromDir int, from, to string, overwrite bool) error {
 	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	// A rename cannot replace a directory that is not empty, and no entry of another
+	// A rename can replace neither a directory that is not empty nor an entry of another
 	// type. So move the old entry away first.
 	old := f.stage()
 	if err := unix.Renameat2(dir, base, f.config.Staging, old, unix.RENAME_NOREPLACE); err != nil {
@@ -272,7 +272,8 @@ func (f *Files) place(fromDir int, from, to string, overwrite bool) error {
 }
 
 // discard removes an entry of the staging directory, with all entries below it. A program
-// may still have a directory of it as its working directory, and create files there.
+// may still have its working directory in this tree and create files there, so discard
+// tries several times.
 func (f *Files) discard(name string) error {
 	var err error
 	for range 3 {

@@ -10,9 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// merge moves the content of a directory of the staging directory into a directory of the
-// working directory. Existing directories stay, and existing files are replaced. It first
-// checks all paths. If there is a conflict, it changes nothing.
+// merge moves the content of a directory in the staging directory into a directory in the
+// working directory. It keeps existing directories and replaces existing files. It first
+// checks all paths. If there is a conflict, it moves nothing.
 func (f *Files) merge(staged, to string) error {
 	if to != "" {
 		if err := f.makeAll(to); err != nil {
@@ -31,8 +31,9 @@ func (f *Files) merge(staged, to string) error {
 	return nil
 }
 
-// checkMerge returns a function that finds an entry of another type at the new path. It
-// descends only into directories that exist at their new path too.
+// checkMerge returns a function that checks an entry. The function returns an error if
+// the new path is invalid, or if an entry of another type has this path. It descends only
+// into directories that also exist at their new path.
 func (f *Files) checkMerge(to string) func(*entry) (bool, error) {
 	return func(e *entry) (descend bool, err error) {
 		name := path.Join(to, e.full)

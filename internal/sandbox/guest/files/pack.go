@@ -24,7 +24,8 @@ type archiver interface {
 }
 
 // pack sends an archive of a directory or of a file. It leaves out links, special files,
-// and entries whose paths are not valid, so that unpack accepts each archive of pack.
+// and entries whose paths are not valid, so that unpack accepts each archive that pack
+// makes.
 func (f *Files) pack(conn *protocol.Conn, m *protocol.FileRequest) error {
 	out := &frames{conn: conn}
 	a, err := newArchiver(m.Format, out)
@@ -79,7 +80,7 @@ func (p *packer) visit(e *entry) (descend bool, err error) {
 	case unix.S_IFREG:
 		err := p.add(e)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTDIR) {
-			err = nil // A program has removed or replaced it.
+			err = nil // A program has removed or replaced the file.
 		}
 		return false, err
 	default:
@@ -209,5 +210,5 @@ func cleanName(name string) string {
 	return name
 }
 
-// isRoot reports whether an entry of an archive is the directory that is unpacked.
+// isRoot reports whether an entry of an archive is the root directory of the archive.
 func isRoot(name string) bool { return name == "." || name == "./" }

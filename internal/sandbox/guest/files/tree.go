@@ -14,8 +14,9 @@ import (
 )
 
 // maxEntries is the maximum number of files and directories that one operation handles.
-// It is larger than the number of files that the disk of a session can hold. Programs
-// could otherwise keep an operation busy by creating files in front of it.
+// It is larger than the number of files that the disk of a session can hold. Without a
+// maximum, programs could keep an operation busy by creating more and more files during
+// the operation.
 const maxEntries = 100_000
 
 // entry is one entry of a directory that a walk has found.
@@ -55,7 +56,7 @@ func (w *walker) walk(fd int, prefix string, level int) error {
 		}
 		e := &entry{dir: fd, base: name, full: path.Join(prefix, name)}
 		if err := unix.Fstatat(fd, name, &e.st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			continue // A program has removed it.
+			continue // A program has removed the entry.
 		}
 		descend, err := w.visit(e)
 		if err != nil {
@@ -66,7 +67,7 @@ func (w *walker) walk(fd int, prefix string, level int) error {
 		}
 		below, err := within(fd, name, unix.O_RDONLY|unix.O_DIRECTORY)
 		if err != nil {
-			continue // A program has replaced it.
+			continue // A program has replaced the directory.
 		}
 		if err := w.walk(below, e.full, level+1); err != nil {
 			return err
@@ -75,7 +76,8 @@ func (w *walker) walk(fd int, prefix string, level int) error {
 	return nil
 }
 
-// list sends a Node for each entry below a directory whose path is valid.
+// list sends a Node for each entry below a directory. It leaves out entries whose paths
+// are not valid.
 func (f *Files) list(conn *protocol.Conn, m *protocol.FileRequest) error {
 	fd, err := f.openDirectory(m.Path)
 	if err != nil {
@@ -97,7 +99,7 @@ func (f *Files) list(conn *protocol.Conn, m *protocol.FileRequest) error {
 	case broken != nil:
 		return broken
 	case errors.Is(err, io.EOF), errors.Is(err, unix.EMFILE):
-		err = nil // The list is complete up to its maximum.
+		err = nil // A maximum is reached, so the list ends here.
 	}
 	return done(conn, false, err)
 }
@@ -197,12 +199,12 @@ func (c *copier) copyFile(e *entry, to string) error {
 	return c.files.create(c.to, to, modeOf(st.Mode), io.LimitReader(file, st.Size))
 }
 
-// modeOf returns the mode of a copy of a file. The owner can always read and write it.
-// Special bits are removed.
+// modeOf returns the mode for the copy of a file. The owner of the copy can always read
+// and write it. The copy has no special bits.
 func modeOf(mode uint32) uint32 { return mode&0o755 | 0o600 }
 
-// createDirectory makes a directory of the user below the staging directory, and opens it.
-// It returns -1 if it fails.
+// createDirectory creates a directory for the user of the session, below the staging
+// directory, and opens it. If it fails, it returns -1.
 func (f *Files) createDirectory(dir int, name string, mode uint32) (int, error) {
 	if err := unix.Mkdirat(dir, name, 0o700); err != nil {
 		return -1, err

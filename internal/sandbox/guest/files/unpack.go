@@ -31,8 +31,8 @@ func refuse(name, format string, args ...any) error {
 }
 
 // unpack receives an archive and unpacks it into the staging directory. If all entries
-// are acceptable and the disk is large enough, it moves them to their places. Before that,
-// nothing changes in the working directory.
+// are acceptable and the disk is large enough, unpack then moves the entries into the
+// working directory. Before that, nothing changes in the working directory.
 func (f *Files) unpack(conn *protocol.Conn, m *protocol.FileRequest) error {
 	staged := f.stage()
 	u := &unpacker{files: f, seen: make(map[string]bool)}
@@ -70,7 +70,8 @@ type unpacker struct {
 	to      int
 	entries int
 	// The map "seen" contains the paths of all entries, and of the directories above
-	// them. The value is true for an entry, and for a file.
+	// them. The value is true for an entry. It is false for a directory that is not an
+	// entry itself. For each file, the map also contains fileMark + path.
 	seen map[string]bool
 }
 
@@ -98,7 +99,7 @@ func (u *unpacker) unpackTar(content io.Reader) error {
 			err = u.directory(h.Name)
 		case tar.TypeReg, tar.TypeGNUSparse:
 			err = u.file(h.Name, uint32(h.Mode), archive)
-		case tar.TypeXGlobalHeader: // Git writes one; it describes no file.
+		case tar.TypeXGlobalHeader: // Git writes such a header. It describes no file.
 		case tar.TypeSymlink, tar.TypeLink:
 			err = refuse(h.Name, "is a link")
 		default:
@@ -113,8 +114,8 @@ func (u *unpacker) unpackTar(content io.Reader) error {
 // maxPadding limits the padding after the end of a tar archive in bytes.
 const maxPadding = 1 << 20
 
-// invalid returns the error of a damaged archive. It keeps an error of the transfer and
-// of the disk.
+// invalid returns the error for a damaged archive. If err is an error of the transfer or
+// of the disk, invalid returns err unchanged.
 func invalid(err error) error {
 	if _, ok := errors.AsType[unix.Errno](err); ok {
 		return err
@@ -225,8 +226,9 @@ func (u *unpacker) directory(raw string) error {
 	return u.makeAll(name)
 }
 
-// makeAll creates a directory below "to". No program sees it, so each existing entry is a
-// directory: checkName refuses all others.
+// makeAll creates a directory below "to", with the missing directories above it. Programs
+// do not see "to", and checkName refuses paths below a file. So an entry that already
+// exists at the path is a directory.
 func (u *unpacker) makeAll(name string) error {
 	if name == "." {
 		return nil
@@ -245,7 +247,7 @@ func (u *unpacker) makeAll(name string) error {
 	return err
 }
 
-// file adds a file. An error of the content means that the archive is damaged.
+// file adds a file. If reading the content fails, the archive is damaged.
 func (u *unpacker) file(raw string, mode uint32, content io.Reader) error {
 	name, err := u.checkName(raw, true)
 	if err != nil {

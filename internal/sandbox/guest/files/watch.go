@@ -133,7 +133,8 @@ func (w *watcher) add(name string, depth int, announce bool) (int, error) {
 		w.lost.Store(true)
 		return -1, unix.EMFILE
 	}
-	// The path leads to the open directory, also if a program has replaced it.
+	// This path leads to the open directory, even if a program has replaced the directory
+	// since then.
 	wd, err := unix.InotifyAddWatch(w.fd, "/proc/self/fd/"+strconv.Itoa(fd), watchMask)
 	if err != nil {
 		return -1, err
@@ -254,8 +255,9 @@ func (w *watcher) renamed(e *protocol.Event) {
 	}
 }
 
-// flushMoved reports a file as removed that was moved to an unwatched directory, and ends
-// the watches below it.
+// flushMoved handles a file or directory that was moved to an unwatched directory. It
+// reports the removal, and ends the watches of the directory and of all directories below
+// it.
 func (w *watcher) flushMoved() {
 	e := w.moved
 	if w.moved = nil; e == nil {

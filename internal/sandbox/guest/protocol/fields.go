@@ -138,7 +138,7 @@ func number[T int | int64 | uint32 | uint8](f *fields, value *T) {
 	f.malformed = f.malformed || err != nil || int64(*value) != n
 }
 
-// list visits a list of texts. Only messages to the sandbox have lists. A decoded list
+// list visits a list of strings. Only messages to the sandbox have lists. A decoded list
 // takes several times the memory of its encoding. So a hostile guest must not be able to
 // send a list.
 func (f *fields) list(values *[]string) {

@@ -16,7 +16,7 @@ const (
 	// frames with this part of the file, and then Done.
 	KindRead Kind = 'k'
 	// The host then sends Data frames, and End or Abort. The guest answers with Done. If
-	// it cannot write, it answers before the end.
+	// the guest cannot write, it answers before the host has sent End.
 	KindWrite Kind = 'm'
 	// The guest answers with Data frames, and then Done.
 	KindPack Kind = 'n'
@@ -118,9 +118,10 @@ func (m *Unpacked) visit(f *fields) {
 }
 
 // KindWatch is the request of a stream that reports changes of files. The payload is a
-// FileRequest: Path is a directory, and with Recursive, the directories below it are
-// watched too. The guest answers with Done when it watches, or with a failure. It then
-// sends Event frames. If the directory is removed, it sends a last Done.
+// FileRequest. Path is the directory to watch. If Recursive is true, the guest also
+// watches the directories below it. If the guest cannot watch, it answers with a Done
+// that has a Failure. Otherwise it answers with Done when it has begun to watch, and then
+// sends Event frames. If the directory is removed, the guest sends a last Done.
 const KindWatch Kind = 't'
 
 // KindEvent carries an Event.

@@ -7,12 +7,13 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// ProxyAddress is the proxy's address inside a sandbox. Connections are accepted
-// only while a job with a network runs.
+// ProxyAddress is the proxy's address inside a sandbox. The agent accepts connections to
+// this address only while a job with a network runs.
 const ProxyAddress = "127.0.0.1:3128"
 
 // SessionProxyAddress is the address of the proxy for the processes that streams start.
-// Connections are accepted from the beginning to the end of a session with a network.
+// The agent accepts connections to this address from the beginning to the end of a
+// session with a network.
 const SessionProxyAddress = "127.0.0.1:3129"
 
 // MuxConfig returns the configuration for multiplexing network connections over

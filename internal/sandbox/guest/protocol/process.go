@@ -18,8 +18,8 @@ const (
 	KindResizeProcess Kind = '7' // the agent answers with Done
 )
 
-// These kinds are answers in a stream. If a process does not exist, each request is
-// answered with a Done whose Failure is ESRCH.
+// These kinds are answers in a stream. If the process of a request does not exist, the
+// agent answers with a Done whose Failure is ESRCH.
 const (
 	KindProcess Kind = '8'
 	KindOutput  Kind = '9'
@@ -29,11 +29,11 @@ const (
 const (
 	// MaxProcesses is the maximum number of processes that the host has started and that
 	// are still running. MaxRemembered is the maximum number of processes that the guest
-	// remembers, with those that have ended.
+	// remembers, including those that have ended.
 	MaxProcesses  = 64
 	MaxRemembered = 256
 	// MaxProcessOutput is the maximum size in bytes of the kept output of one process.
-	// MaxSessionOutput is the maximum of all processes of the session together.
+	// MaxSessionOutput is the maximum size for all processes of the session together.
 	MaxProcessOutput = 16 << 20
 	MaxSessionOutput = 32 << 20
 	// MaxShownCommand is the maximum size in bytes of the command in a Process. A longer

@@ -30,7 +30,8 @@ func StreamsConfig() *yamux.Config {
 	c := MuxConfig()
 	c.AcceptBacklog = MaxStreams
 	// The host may close a stream before the guest has noticed. The guest then has this
-	// time to close it too. After this time, further data of the guest is discarded.
+	// time to close the stream too. After this time, the host discards further data from
+	// the guest.
 	c.StreamCloseTimeout = 5 * time.Second
 	return c
 }

@@ -1,5 +1,5 @@
 // Package batch defines a system call for the guest agent. With this call, the agent
-// makes several system calls at once. In a sandbox, entering the kernel takes longer
+// makes several system calls in one step. In a sandbox, entering the kernel takes longer
 // than the work of most calls.
 package batch
 

@@ -27,7 +27,8 @@
 	done
 	unset '__pyth_on_given[BASH_ENV]'
 
-	# Read the newer complete file. The last line of a complete file has its number.
+	# Read the newer complete file. The last line of a complete file contains the number
+	# of the file.
 	__pyth_on_state=
 	for __pyth_on_n in 0 1; do
 		[[ -f $__pyth_on_file$__pyth_on_n && -r $__pyth_on_file$__pyth_on_n ]] || continue
@@ -74,8 +75,9 @@
 			builtin printf 'IFS=%q\n' "$__pyth_on_ifs"
 			for __pyth_on_n in "${__pyth_on_names[@]}"; do
 				[[ $__pyth_on_n == __pyth_on_* || $__pyth_on_own == *" $__pyth_on_n "* ]] && continue
-				# A value in the environment of a later run replaces the variable, unless the
-				# program changed the same value.
+				# The environment of a later run may also set this variable. Its value
+				# replaces the value in the state, unless the environment of this run set
+				# the same value and the program changed it.
 				if [[ ! -v __pyth_on_given[$__pyth_on_n] ]]; then
 					builtin printf '[[ -v __pyth_on_given[%s] ]] || ' "$__pyth_on_n"
 				elif [[ -v $__pyth_on_n && ${!__pyth_on_n} == "${__pyth_on_given[$__pyth_on_n]}" && ${!__pyth_on_n@a} == x ]]; then

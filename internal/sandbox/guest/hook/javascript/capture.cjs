@@ -28,8 +28,8 @@ let declared = false;
 let receive;
 
 /**
- * Declares the object that receives the value. It is a constant, so that the program
- * does not find it as a property of the global object.
+ * Declares the object that receives the value. The object is a constant, so that the
+ * program does not find it as a property of the global object.
  */
 function declare() {
   if (declared) return;

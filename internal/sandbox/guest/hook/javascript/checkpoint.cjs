@@ -15,8 +15,8 @@ const RESEEDED = 0x706f0002;
 const RESTORED = -114;
 
 /**
- * Makes a checkpoint. It returns once for each run. `control` is the descriptor of the
- * control socket. If the kernel does not permit a checkpoint, the function has no
+ * Makes a checkpoint. The function returns once for each run. `control` is the descriptor
+ * of the control socket. If the kernel does not permit a checkpoint, the function has no
  * effect. Returns whether the kernel has restored the interpreter.
  */
 function makeCheckpoint(control) {

@@ -8,8 +8,8 @@
 // stack. So Node runs the program as usual: traces, exit codes, 'exit' handlers and
 // require.main are unchanged.
 //
-// Processes that the program starts do not load this module. Worker threads do,
-// since they inherit the options of the thread that starts them. In a worker, the
+// Processes that the program starts do not load this module. Worker threads load this
+// module, since they inherit the options of the thread that starts them. In a worker, the
 // module only removes itself.
 
 const Module = require('module');
@@ -51,8 +51,8 @@ function receive(size) {
 }
 
 /**
- * Waits for the job. If the interpreter was not restored, tells the agent first that it
- * is ready.
+ * Waits for the job. If the interpreter was not restored, first tells the agent that the
+ * interpreter is ready.
  */
 function wait(restored) {
   if (!restored) fs.writeSync(control, frame(kinds.hello, []));

@@ -75,8 +75,8 @@ function blank(text) {
 }
 
 /**
- * Returns an edit that replaces a range by a text, padded with spaces to the same
- * length.
+ * Returns an edit that replaces a range with `text`. The edit pads `text` with spaces to
+ * the length of the range.
  */
 function inPlace(source, start, end, text = '') {
   return { start, end, text: text + blank(source.slice(start + text.length, end)), isInPlace: true };
@@ -136,8 +136,8 @@ function rewriteAll(source) {
 }
 
 /**
- * Returns a list with the edit for the statement at the offset, found with regular
- * expressions. Returns undefined if it finds no such statement.
+ * Uses regular expressions to find the statement at the offset. Returns a list with the
+ * edit for this statement. Returns undefined if it finds no such statement.
  */
 function editAt(source, at) {
   for (const pattern of [importing, reexporting, naming, exporting]) {
@@ -202,7 +202,7 @@ function shiftsOf(source, edits) {
 }
 
 /**
- * Rewrites import and export statements, of which V8 has rejected one at the given
+ * Rewrites import and export statements after V8 has rejected one of them at the given
  * line and column. Returns the new program and the shifts of its columns. Returns
  * undefined if no such statement is at this position.
  */

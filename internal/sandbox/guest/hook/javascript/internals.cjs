@@ -12,8 +12,8 @@ const Module = require('module');
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /**
- * Returns an object with the variables that a function closes over. It is empty if
- * this release of Node does not show them.
+ * Returns an object with the variables that a function closes over. The object is empty
+ * if this release of Node does not show the variables.
  */
 function scopeOf(closure) {
   const key = Symbol('take');

@@ -251,7 +251,7 @@ function count(value, depth) {
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
   // An error's trace contains the message and the name of the error. V8 makes several
-  // copies of the trace, so count its texts several times.
+  // copies of the trace, so count the message and the name several times.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
     if (typeof text === 'string') weighed += 4 * weight(text);
@@ -260,7 +260,7 @@ function count(value, depth) {
   return { left, weighed, letters };
 }
 
-/** Returns an object of the same class with the first 1,000 properties. */
+/** Returns an object of the same class with only the value's first 1,000 properties. */
 function shortened(value) {
   const names = keys(value);
   const copy = create(getPrototypeOf(value));
@@ -269,8 +269,8 @@ function shortened(value) {
 }
 
 /**
- * Returns a value that inspect shows in the same way. Only a long text of the
- * value's own inspect method is cut.
+ * Returns a value that inspect shows in the same way, except for one case: If the value's
+ * own inspect method returns a long text, the text is cut.
  */
 function withShortText(value) {
   const own = attempt(() => lookUp(value, inspect.custom));

@@ -192,7 +192,8 @@ function finalExpression(source, kind) {
   // V8 does not compile a program that exports an undeclared name.
   if (last === undefined || !isComplete || last.type !== 'ExpressionStatement' || last.isDirective || isLog(last.expression)) return undefined;
   const { start } = last;
-  // In `(a, b)` the statement includes the parentheses, but the expression does not.
+  // In `(a, b)` the statement includes the parentheses, but the expression does not
+  // include them.
   let end = last.expression.end;
   const bracketed = start !== last.expression.start;
   if (bracketed) {

@@ -72,8 +72,8 @@ const { kill } = process;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /**
- * One program of the session. `outcome` is undefined while the program runs, and
- * then the answer to the agent.
+ * One program of the session. While the program runs, `outcome` is undefined. Afterwards,
+ * `outcome` is the answer to the agent.
  */
 class Run {
   constructor(number, source, wantsResults) {
@@ -101,8 +101,8 @@ class Session {
     this.memory = memory;
     this.number = 0;
     this.run = undefined;
-    // `late` is true after an interrupt that arrived before the program for which it was
-    // sent.
+    // `late` is true after an interrupt has arrived too early: before the program that
+    // the agent wants to interrupt.
     this.late = false;
     this.received = Buffer.alloc(0);
     // `stopper` is the inspector session that terminates the code of a run.
@@ -111,8 +111,8 @@ class Session {
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
     // If an interrupt stops Node's code for a stream during a write, the stream becomes
-    // unusable. `writes` counts the writes in progress. If `due` is true, the run is
-    // stopped after these writes.
+    // unusable. `writes` counts the writes in progress. If `due` is true, this module
+    // stops the run after these writes.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
@@ -169,7 +169,7 @@ class Session {
     watch.on('error', () => {});
   }
 
-  /** Makes each write to a stream complete before it returns. */
+  /** Makes each write to a stream complete before the call returns. */
   guard(output) {
     // Use blocking writes. With non-blocking writes, Node would keep output in memory if
     // the program prints faster than the agent reads.
@@ -285,7 +285,7 @@ class Session {
     let failure;
     let unhook;
     // The function leave disconnects the inspector. Call leave before the inspector
-    // converts the value to a text, because this text may be long.
+    // converts the value to text, because the text may be long.
     const leave = () => {
       if (session === undefined) return;
       session.post('Runtime.discardConsoleEntries');

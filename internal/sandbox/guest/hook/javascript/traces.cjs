@@ -75,10 +75,10 @@ function hideFrames(change) {
 }
 
 /**
- * Corrects the positions in a trace at which the file is named as the caller of
- * eval. There, line numbers are one too high, because V8 ignores the offset of the
- * script. V8 also shows the name in the sourceURL comment of the file, which is a
- * URL for TypeScript. The result has the path instead, as in Node.
+ * Corrects the positions where a trace names the file as the caller of eval. At these
+ * positions, line numbers are one too high, because V8 ignores the offset of the script.
+ * V8 also shows the name in the sourceURL comment of the file. For TypeScript, this name
+ * is a URL. The result has the path instead, as in Node.
  */
 function withEvalLines(trace, file) {
   let text = '';

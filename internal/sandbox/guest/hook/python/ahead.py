@@ -94,7 +94,7 @@ def import_all(wanted):
     builtins.__import__, importlib._load_unlocked = import_and_record, load_and_record
     import_and_record("atexit")
     import_and_record("copyreg")  # Its table must exist before modules change it.
-    import_and_record("_ast")  # So must its classes.
+    import_and_record("_ast")  # Its classes must exist before modules change them.
     atexit = hidden["atexit"].module
     register = os.register_at_fork, atexit.register
     os.register_at_fork, atexit.register = map(recording, register)

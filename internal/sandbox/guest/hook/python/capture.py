@@ -22,8 +22,9 @@ import sys
 # START, SHOW, END and VALUE are names of the hook's objects in the compiled code. No
 # program can use such names.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
-# The function last_statement searches backwards from the end of a large source. It tries
-# to parse the source from at most TRIES lines, and searches about TAIL bytes.
+# The function last_statement searches backwards from the end of a large source. It
+# searches about TAIL bytes. It tries to parse the source from the start of a line to the
+# end, and does this for at most TRIES lines.
 TRIES, TAIL = 20, 64 << 10
 
 # INSTRUCTIONS maps versions of Python to their opcodes. With a version that is not in the
@@ -122,7 +123,7 @@ def final_value(function):
     try:
         function(names.get(VALUE))
     finally:
-        names.setdefault(VALUE, None)  # The program will delete the name.
+        names.setdefault(VALUE, None)  # The compiled program deletes this name.
 
 
 def compiled(source, shows_values, said, tree):

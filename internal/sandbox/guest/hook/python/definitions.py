@@ -168,7 +168,7 @@ class Definitions:
             if isinstance(node, FUNCTIONS):
                 own.add(node.name)
                 # Do not check the body of the function. The definition does not evaluate
-                # the body; only a call of the function does.
+                # the body. Only a call of the function evaluates the body.
                 nodes += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
             elif isinstance(node, _ast.Lambda):
                 nodes += [*node.args.defaults, *filter(None, node.args.kw_defaults)]

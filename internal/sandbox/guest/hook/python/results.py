@@ -76,7 +76,7 @@ class Results:
         try:
             self.display(value)
         except BaseException:
-            pass  # An interrupt ends showing the value.
+            pass  # An interrupt has ended the display of the value.
 
     def open_figures(self):
         """Show the open figures of pyplot that are new or have changed."""
@@ -140,7 +140,7 @@ class Results:
                 try:
                     data = self.dumps(data)
                 except (TypeError, ValueError, RecursionError):
-                    data = ""  # It is not JSON. The server reports that it was left out.
+                    data = ""  # Not JSON. The server reports that it left this out.
         if isinstance(data, str):
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -428,7 +428,7 @@ class Figures:
                 self.current = kind(gcf.__code__, gcf.__globals__, "gcf", gcf.__defaults__, gcf.__closure__)
                 gcf.__code__ = self.code_calling(gcf.__code__, self.before_gcf)
 
-    # code_calling(code, function) returns a copy of the code that first calls the
+    # code_calling(code, function) returns a copy of the code. The copy first calls the
     # function. code_calling is None if the opcodes of this Python version are unknown.
     code_calling = None
     current = None

@@ -89,7 +89,7 @@ class Session:
         # interrupted is true if an interrupt came at a time when the program could not
         # receive it.
         self.interrupted = False
-        # Syntax trees can contain only constants. So mark is a text that stands for
+        # Syntax trees can contain only constants. So mark is a string that stands for
         # self.calls in a syntax tree.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
         # Functions in C append a program's exception to self.failures, and its final

@@ -197,7 +197,7 @@ def capture_end(source, end, shows_values):
         end.ended()
 
     if shows_values:
-        results()  # Load it now, since the program may change what it needs.
+        results()  # Do this now, since the program may change what results() needs.
     show = untraced(lambda: capture["final_value"](end.show)) if shows_values else None
     return capture["capture"](source, untraced(ended), show, said, tree) and capture["ISA"] is not None
 
