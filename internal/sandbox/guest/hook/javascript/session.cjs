@@ -275,7 +275,7 @@ class Session {
   evaluate(run) {
     setImmediate(() => {
       // Do not start a run that was interrupted before its start.
-      if (run === this.run && run.outcome === undefined) this.start(run);
+      if (run === this.run && run.outcome === undefined && run.interrupts === 0) this.start(run);
     });
   }
 
@@ -327,7 +327,7 @@ class Session {
 
   /** Handles a program that V8 did not compile. */
   complain(run, error, failure) {
-    if (run !== this.run || run.outcome !== undefined) return;
+    if (run !== this.run || run.outcome !== undefined || run.interrupts > 0) return;
     if (failure === undefined) {
       this.fail(run, new Error('V8 did not take the program'));
       return;
@@ -578,7 +578,10 @@ class Session {
     }
     if (run.interrupts++ === 0) {
       interruptChildren(run);
-      this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
+      const error = interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : '');
+      // Report the error later, because the program may have a listener for it. A listener
+      // that ran here could not be ended without the inspector's call of this method.
+      setImmediate(() => this.fail(run, error));
     }
     else setImmediate(() => this.finish(run));
     // If a program waits for promises in an endless loop, `busy` is never true. Stop
