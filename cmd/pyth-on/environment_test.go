@@ -6,19 +6,24 @@ import (
 )
 
 func TestFlagsHaveEnvironmentVariables(t *testing.T) {
-	root := new(commands)
-	parser, err := newParser(root, new(settingsFile))
+	parser, err := newParser(new(commands), new(settingsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := parser.Model.Find(&root.Serve)
-	if node == nil {
-		t.Fatal("there is no command serve")
-	}
-	for _, flag := range node.Flags {
-		want := "PYTH_ON_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		if len(flag.Envs) > 0 && flag.Envs[0] != want {
-			t.Errorf("--%s has the variables %v, want %s", flag.Name, flag.Envs, want)
+	checked := 0
+	for _, command := range parser.Model.Children {
+		for _, flag := range command.Flags {
+			if len(flag.Envs) == 0 {
+				continue
+			}
+			checked++
+			want := "PYTH_ON_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+			if flag.Envs[0] != want {
+				t.Errorf("--%s of %s has the variables %v, want %s", flag.Name, command.Name, flag.Envs, want)
+			}
 		}
+	}
+	if checked == 0 {
+		t.Error("no flag has an environment variable")
 	}
 }
