@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,8 @@ func buildEarlier(t *testing.T) string {
 	tree := filepath.Join(t.TempDir(), "tree")
 	run := func(name string, args ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), name, args...)
+		// t.Context() ends before the function that removes the tree is called.
+		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s %q: %v: %s", name, args, err, out)
