@@ -174,22 +174,26 @@ func (a *account) execute(t testing.TB, request object) *execution {
 // is slow on a busy machine. If the request already contains a time-out, withTimeout does
 // not change the request.
 func withTimeout(request object) object {
-	if request["timeoutMs"] != nil {
-		return request
-	}
-	request = maps.Clone(request)
-	request["timeoutMs"] = 120_000
-	return request
+	return withDefault(request, "timeoutMs", 120_000)
 }
 
 // withIsolation adds the account's isolation to the request. If the request already
 // contains an isolation, withIsolation does not change the request.
 func (a *account) withIsolation(request object) object {
-	if a.isolation == "" || request["isolation"] != nil {
+	if a.isolation == "" {
+		return request
+	}
+	return withDefault(request, "isolation", a.isolation)
+}
+
+// withDefault returns a copy of the request with this member. If the request already
+// contains the member, withDefault returns the request itself.
+func withDefault(request object, name string, value any) object {
+	if request[name] != nil {
 		return request
 	}
 	request = maps.Clone(request)
-	request["isolation"] = a.isolation
+	request[name] = value
 	return request
 }
 
