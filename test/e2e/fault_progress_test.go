@@ -15,7 +15,7 @@ import (
 // all other packages. The two commands have different output formats.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
-	script := string(must(os.ReadFile("../../scripts/test"))(t))
+	script := strings.ReplaceAll(string(must(os.ReadFile("../../scripts/test"))(t)), "\\\n", "")
 	for _, m := range regexp.MustCompile(`(?m)bin/tools/gotestsum --format (\S+) -- (.*)$`).FindAllStringSubmatch(script, -1) {
 		if strings.Contains(m[2], "./test/e2e/...") == binaryTests {
 			return []string{must(filepath.Abs("../../bin/tools/gotestsum"))(t), "--format", m[1], "--", "-count=1", "./..."}
