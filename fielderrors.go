@@ -42,9 +42,9 @@ func (f FieldErrors) error(code Code) *Error {
 	}
 	switch more := len(f) - 1; {
 	case more == 1:
-		message += " One more error is in errors."
+		message += " One more error is in the field errors."
 	case more > 1:
-		message += " " + strconv.Itoa(more) + " more errors are in errors."
+		message += " " + strconv.Itoa(more) + " more errors are in the field errors."
 	}
 	return &Error{Code: code, Message: message, Fields: f}
 }

@@ -88,7 +88,7 @@ type QueueStore interface {
 func (l QueueLimits) Error() *Error {
 	return &Error{
 		Code: CodeTooManyExecutions,
-		Message: "You have the maximum number or size of queued runs: " + Digits(int64(l.Runs)) + " runs, and " + Digits(l.Bytes) +
+		Message: "You have reached the maximum number or the maximum size of queued runs: " + Digits(int64(l.Runs)) + " runs, and " + Digits(l.Bytes) +
 			" bytes of requests. Try again after some of them have started.",
 		RetryAfter: time.Second,
 	}

@@ -10,7 +10,7 @@ type Attempt struct {
 	Code string `json:"code"`
 	// The run of the program. Absent if the program was not run.
 	Execution *ExecuteResponse `json:"execution,omitzero"`
-	// The explanation of the model.
+	// The model's explanation of the program.
 	Explanation string `json:"explanation"`
 }
 
@@ -376,17 +376,17 @@ type ExecuteResponse struct {
 	Usage Usage `json:"usage"`
 }
 
-// Execution: A run with its code and output. The field stdout and all following fields are present only if the field state is ended and the field content is stored.
+// Execution: A run with its code and output. The output is present only if the field state is ended and the field content is stored. The output consists of the standard streams, the exception, the rich values and the files.
 type Execution struct {
 	// The source code of the program, if the server has it.
 	Code string `json:"code,omitzero"`
-	// Whether the server has the code and the output of the run.
+	// Whether the server has the code and the output of the run. Absent if the run has not ended.
 	Content ContentState `json:"content,omitzero"`
 	// When the server accepted the run.
 	CreatedAt time.Time `json:"createdAt"`
 	// The name of the encrypted program. Absent if the program was not encrypted.
 	EncryptedName string `json:"encryptedName,omitzero"`
-	// When the run ended. If the field state is queued or running, this field and all following fields are absent.
+	// When the run ended. Absent if the run has not ended.
 	EndedAt time.Time `json:"endedAt,omitzero"`
 	// The uncaught exception that ended the program, if content is stored.
 	Error *ExecutionError `json:"error,omitzero"`
@@ -424,7 +424,7 @@ type Execution struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Whether the run is queued, running or ended.
 	State ExecutionState `json:"state"`
-	// How the run ended, if the run has ended.
+	// How the run ended. Absent if the run has not ended.
 	Status ExecutionStatus `json:"status,omitzero"`
 	// The standard error, if content is stored. U+FFFD replaces bytes that are not UTF-8.
 	Stderr string `json:"stderr,omitzero"`
@@ -434,7 +434,7 @@ type Execution struct {
 	Stdout string `json:"stdout,omitzero"`
 	// True if stdout was longer than its limit. Absent if stdout is complete.
 	StdoutTruncated bool `json:"stdoutTruncated,omitzero"`
-	// The resources that the run used, if the run has ended.
+	// The resources that the run used. Absent if the run has not ended.
 	Usage *Usage `json:"usage,omitzero"`
 	// The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field.
 	Webhook *WebhookCreated `json:"webhook,omitzero"`
@@ -488,13 +488,13 @@ const (
 
 // ExecutionSummary: The record of a run, without code and output.
 type ExecutionSummary struct {
-	// Whether the server has the code and the output of the run.
+	// Whether the server has the code and the output of the run. Absent if the run has not ended.
 	Content ContentState `json:"content,omitzero"`
 	// When the server accepted the run.
 	CreatedAt time.Time `json:"createdAt"`
 	// The name of the encrypted program. Absent if the program was not encrypted.
 	EncryptedName string `json:"encryptedName,omitzero"`
-	// When the run ended. If the field state is queued or running, this field and all following fields are absent.
+	// When the run ended. Absent if the run has not ended.
 	EndedAt time.Time `json:"endedAt,omitzero"`
 	// The exit code of the program. Absent if a signal or a limit ended the program.
 	ExitCode *int64 `json:"exitCode,omitzero"`
@@ -516,9 +516,9 @@ type ExecutionSummary struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Whether the run is queued, running or ended.
 	State ExecutionState `json:"state"`
-	// How the run ended, if the run has ended.
+	// How the run ended. Absent if the run has not ended.
 	Status ExecutionStatus `json:"status,omitzero"`
-	// The resources that the run used, if the run has ended.
+	// The resources that the run used. Absent if the run has not ended.
 	Usage *Usage `json:"usage,omitzero"`
 }
 
@@ -536,7 +536,7 @@ type GenerateRequest struct {
 	Language Language `json:"language,omitzero"`
 	// The limits of a run. An absent limit has its default value.
 	Limits *LimitsRequest `json:"limits,omitzero"`
-	// The maximum number of attempts of the model to write a program that succeeds.
+	// The maximum number of attempts. In each attempt, the model writes one program.
 	MaxAttempts int64 `json:"maxAttempts,omitzero"`
 	// The model that writes the program. If absent, the server uses its default model.
 	Model string `json:"model,omitzero"`
@@ -566,7 +566,7 @@ type GenerateResponse struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// The run of the last attempt. Absent if the program was not run. The HTTP status is 200 even if the last program failed.
 	Execution *ExecuteResponse `json:"execution,omitzero"`
-	// The explanation of the model for the last attempt.
+	// The model's explanation of the last program.
 	Explanation string `json:"explanation"`
 	// The ID of the generation.
 	ID string `json:"id"`
@@ -617,7 +617,7 @@ type KeyCreated struct {
 	Name string `json:"name"`
 	// The first characters of the key.
 	Prefix string `json:"prefix"`
-	// What the key allows.
+	// The scopes of the key.
 	Scopes []Scope `json:"scopes"`
 }
 
@@ -644,7 +644,7 @@ type KeyInfo struct {
 	Name string `json:"name"`
 	// The first characters of the key.
 	Prefix string `json:"prefix"`
-	// What the key allows.
+	// The scopes of the key.
 	Scopes []Scope `json:"scopes"`
 }
 
@@ -664,7 +664,7 @@ type KeyRequest struct {
 	Format KeyFormat `json:"format,omitzero"`
 	// A name that describes the purpose of the key.
 	Name string `json:"name"`
-	// What the key allows. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes.
+	// The scopes of the key. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes.
 	Scopes []Scope `json:"scopes,omitzero"`
 }
 
@@ -711,7 +711,7 @@ type NetworkRequest struct {
 
 // OIDCInfo: The sign-in at an OIDC provider.
 type OIDCInfo struct {
-	// The name of the provider, for a button.
+	// The name of the provider. Web pages show this name on the button that begins a sign-in.
 	Name string `json:"name"`
 	// The path that begins a sign-in in a browser.
 	Path string `json:"path"`
@@ -1041,7 +1041,7 @@ type SessionInfo struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// The number of completed runs in the session.
 	Executions int64 `json:"executions"`
-	// When the session ends if it is not used. Each use extends this time, up to the maximum age of a session.
+	// The time at which the session ends if it is not used. Each use moves this time forward, but not beyond the maximum age of a session.
 	ExpiresAt time.Time `json:"expiresAt"`
 	// The ID of the session.
 	ID string `json:"id"`
@@ -1201,11 +1201,11 @@ type UsageItem struct {
 	KeyID string `json:"keyId,omitzero"`
 	// The language, if the parameter by is language.
 	Language Language `json:"language,omitzero"`
-	// The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds.
+	// The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products.
 	MemoryMibMs int64 `json:"memoryMibMs"`
 	// The number of bytes that the runs sent to other hosts and received from them.
 	NetworkBytes int64 `json:"networkBytes"`
-	// The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output.
+	// The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output.
 	StorageBytes int64 `json:"storageBytes"`
 }
 
@@ -1213,7 +1213,7 @@ type UsageItem struct {
 type UsageQuota struct {
 	// The maximum.
 	Limit int64 `json:"limit"`
-	// The name of the limited resource or object.
+	// The name of the quota.
 	Name QuotaName `json:"name"`
 	// The time at which the usage is reset to 0. Absent if the usage decreases only when you end or delete something.
 	ResetsAt time.Time `json:"resetsAt,omitzero"`
@@ -1245,11 +1245,11 @@ type UsageTotals struct {
 	Executions int64 `json:"executions"`
 	// The sum of the input tokens and the output tokens of the model.
 	GenerateTokens int64 `json:"generateTokens"`
-	// The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds.
+	// The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products.
 	MemoryMibMs int64 `json:"memoryMibMs"`
 	// The number of bytes that the runs sent to other hosts and received from them.
 	NetworkBytes int64 `json:"networkBytes"`
-	// The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output.
+	// The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output.
 	StorageBytes int64 `json:"storageBytes"`
 }
 
@@ -1312,7 +1312,7 @@ const (
 type WebhookRequest struct {
 	// The events to receive. If absent or empty, the webhook receives only execution.ended.
 	Events []WebhookEvent `json:"events,omitzero"`
-	// The URL that receives the events, with https or http. The host must be a host that programs may connect to.
+	// The URL that receives the events. It must use https or http. Its host must be a host that programs may connect to.
 	URL string `json:"url"`
 }
 

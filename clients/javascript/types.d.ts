@@ -6,7 +6,7 @@ export interface Attempt {
   code: string;
   /** The run of the program. Absent if the program was not run. */
   execution?: ExecuteResponse;
-  /** The explanation of the model. */
+  /** The model's explanation of the program. */
   explanation: string;
 }
 
@@ -255,17 +255,17 @@ export interface ExecuteResponse {
   usage: Usage;
 }
 
-/** A run with its code and output. The field stdout and all following fields are present only if the field state is ended and the field content is stored. */
+/** A run with its code and output. The output is present only if the field state is ended and the field content is stored. The output consists of the standard streams, the exception, the rich values and the files. */
 export interface Execution {
   /** The source code of the program, if the server has it. */
   code?: string;
-  /** Whether the server has the code and the output of the run. */
+  /** Whether the server has the code and the output of the run. Absent if the run has not ended. */
   content?: ContentState;
   /** When the server accepted the run. */
   createdAt: string;
   /** The name of the encrypted program. Absent if the program was not encrypted. */
   encryptedName?: string;
-  /** When the run ended. If the field state is queued or running, this field and all following fields are absent. */
+  /** When the run ended. Absent if the run has not ended. */
   endedAt?: string;
   /** The uncaught exception that ended the program, if content is stored. */
   error?: ExecutionError;
@@ -303,7 +303,7 @@ export interface Execution {
   startedAt?: string;
   /** Whether the run is queued, running or ended. */
   state: ExecutionState;
-  /** How the run ended, if the run has ended. */
+  /** How the run ended. Absent if the run has not ended. */
   status?: ExecutionStatus;
   /** The standard error, if content is stored. U+FFFD replaces bytes that are not UTF-8. */
   stderr?: string;
@@ -313,7 +313,7 @@ export interface Execution {
   stdout?: string;
   /** True if stdout was longer than its limit. Absent if stdout is complete. */
   stdoutTruncated?: boolean;
-  /** The resources that the run used, if the run has ended. */
+  /** The resources that the run used. Absent if the run has not ended. */
   usage?: Usage;
   /** The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field. */
   webhook?: WebhookCreated;
@@ -349,13 +349,13 @@ export type ExecutionStatus = "succeeded" | "failed" | "timed_out" | "out_of_mem
 
 /** The record of a run, without code and output. */
 export interface ExecutionSummary {
-  /** Whether the server has the code and the output of the run. */
+  /** Whether the server has the code and the output of the run. Absent if the run has not ended. */
   content?: ContentState;
   /** When the server accepted the run. */
   createdAt: string;
   /** The name of the encrypted program. Absent if the program was not encrypted. */
   encryptedName?: string;
-  /** When the run ended. If the field state is queued or running, this field and all following fields are absent. */
+  /** When the run ended. Absent if the run has not ended. */
   endedAt?: string;
   /** The exit code of the program. Absent if a signal or a limit ended the program. */
   exitCode?: number;
@@ -377,9 +377,9 @@ export interface ExecutionSummary {
   startedAt?: string;
   /** Whether the run is queued, running or ended. */
   state: ExecutionState;
-  /** How the run ended, if the run has ended. */
+  /** How the run ended. Absent if the run has not ended. */
   status?: ExecutionStatus;
-  /** The resources that the run used, if the run has ended. */
+  /** The resources that the run used. Absent if the run has not ended. */
   usage?: Usage;
 }
 
@@ -397,7 +397,7 @@ export interface GenerateRequest {
   language?: Language;
   /** The limits of a run. An absent limit has its default value. */
   limits?: LimitsRequest;
-  /** The maximum number of attempts of the model to write a program that succeeds. */
+  /** The maximum number of attempts. In each attempt, the model writes one program. */
   maxAttempts?: number;
   /** The model that writes the program. If absent, the server uses its default model. */
   model?: string;
@@ -427,7 +427,7 @@ export interface GenerateResponse {
   createdAt: string;
   /** The run of the last attempt. Absent if the program was not run. The HTTP status is 200 even if the last program failed. */
   execution?: ExecuteResponse;
-  /** The explanation of the model for the last attempt. */
+  /** The model's explanation of the last program. */
   explanation: string;
   /** The ID of the generation. */
   id: string;
@@ -472,7 +472,7 @@ export interface KeyCreated {
   name: string;
   /** The first characters of the key. */
   prefix: string;
-  /** What the key allows. */
+  /** The scopes of the key. */
   scopes: Scope[];
 }
 
@@ -493,7 +493,7 @@ export interface KeyInfo {
   name: string;
   /** The first characters of the key. */
   prefix: string;
-  /** What the key allows. */
+  /** The scopes of the key. */
   scopes: Scope[];
 }
 
@@ -513,7 +513,7 @@ export interface KeyRequest {
   format?: KeyFormat;
   /** A name that describes the purpose of the key. */
   name: string;
-  /** What the key allows. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes. */
+  /** The scopes of the key. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes. */
   scopes?: Scope[];
 }
 
@@ -552,7 +552,7 @@ export interface NetworkRequest {
 
 /** The sign-in at an OIDC provider. */
 export interface OIDCInfo {
-  /** The name of the provider, for a button. */
+  /** The name of the provider. Web pages show this name on the button that begins a sign-in. */
   name: string;
   /** The path that begins a sign-in in a browser. */
   path: string;
@@ -837,7 +837,7 @@ export interface SessionInfo {
   createdAt: string;
   /** The number of completed runs in the session. */
   executions: number;
-  /** When the session ends if it is not used. Each use extends this time, up to the maximum age of a session. */
+  /** The time at which the session ends if it is not used. Each use moves this time forward, but not beyond the maximum age of a session. */
   expiresAt: string;
   /** The ID of the session. */
   id: string;
@@ -990,11 +990,11 @@ export interface UsageItem {
   keyId?: string;
   /** The language, if the parameter by is language. */
   language?: Language;
-  /** The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds. */
+  /** The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products. */
   memoryMibMs: number;
   /** The number of bytes that the runs sent to other hosts and received from them. */
   networkBytes: number;
-  /** The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output. */
+  /** The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output. */
   storageBytes: number;
 }
 
@@ -1002,7 +1002,7 @@ export interface UsageItem {
 export interface UsageQuota {
   /** The maximum. */
   limit: number;
-  /** The name of the limited resource or object. */
+  /** The name of the quota. */
   name: QuotaName;
   /** The time at which the usage is reset to 0. Absent if the usage decreases only when you end or delete something. */
   resetsAt?: string;
@@ -1034,11 +1034,11 @@ export interface UsageTotals {
   executions: number;
   /** The sum of the input tokens and the output tokens of the model. */
   generateTokens: number;
-  /** The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds. */
+  /** The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products. */
   memoryMibMs: number;
   /** The number of bytes that the runs sent to other hosts and received from them. */
   networkBytes: number;
-  /** The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output. */
+  /** The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output. */
   storageBytes: number;
 }
 
@@ -1088,7 +1088,7 @@ export type WebhookEvent = "execution.started" | "execution.ended";
 export interface WebhookRequest {
   /** The events to receive. If absent or empty, the webhook receives only execution.ended. */
   events?: WebhookEvent[];
-  /** The URL that receives the events, with https or http. The host must be a host that programs may connect to. */
+  /** The URL that receives the events. It must use https or http. Its host must be a host that programs may connect to. */
   url: string;
 }
 

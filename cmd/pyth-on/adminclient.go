@@ -36,7 +36,7 @@ type adminFlags struct {
 
 // adminServerFlags select a running server, and the API key of an administrator.
 type adminServerFlags struct {
-	Server     string `env:"-" placeholder:"URL" help:"Address of a running server. The command then calls its API as an administrator, and needs a profile from pyth-on login --admin, --api-key-file or PYTH_ON_API_KEY."`
+	Server     string `env:"-" placeholder:"URL" help:"Address of a running server. The command then calls the API of this server as an administrator. The command needs a profile from 'pyth-on login --admin', or an API key in --api-key-file or PYTH_ON_API_KEY."`
 	Key        string `env:"-" placeholder:"KEY" help:"API key of an administrator, with the scope admin. All users of this machine can read the arguments of a process, so prefer PYTH_ON_API_KEY or --api-key-file."`
 	APIKeyFile string `name:"api-key-file" env:"-" type:"existingfile" help:"File with the API key of an administrator."`
 }

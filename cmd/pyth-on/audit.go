@@ -41,7 +41,7 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store py
 type auditVerifyCommand struct {
 	serverFlags
 	rootKeyFlags
-	Key        string `help:"The public key from 'audit key'. With this flag, the command does not need the root key."`
+	Key        string `help:"The public key from 'pyth-on audit key'. With this flag, the command does not need the root key."`
 	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. The command also checks that the log still contains all entries of the earlier checkpoint."`
 	Save       string `type:"path" help:"File for the new checkpoint. The command writes the file if the check succeeds. Keep the file on a different machine."`
 }

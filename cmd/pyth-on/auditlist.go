@@ -7,7 +7,7 @@ import (
 )
 
 type auditListCommand struct {
-	Limit   int       `env:"-" short:"n" default:"20" help:"Maximum number of entries; 0 for all."`
+	Limit   int       `env:"-" short:"n" default:"20" help:"Maximum number of entries. The value 0 means all entries."`
 	Action  string    `env:"-" help:"List only entries with this action, for example user.login."`
 	Outcome string    `env:"-" default:"any" enum:"any,success,denied,failure" help:"List only entries with this outcome: ${enum}."`
 	Label   string    `env:"-" help:"List only entries of runs with this label."`

@@ -27,7 +27,7 @@ type backupCommand struct {
 
 func (*backupCommand) Help() string {
 	return "The command copies the database to one file, even while the server runs. With --server, the command reads the file from a server on another machine. The copy contains all accounts, keys, secrets, records, lockfiles and the audit log. " +
-		"The command checks the copy of the database, verifies its audit log and compares all hashes. The file gets its name after these checks. " +
+		"The command checks the copy of the database, verifies its audit log and compares all hashes. The command gives the file its name only after these checks succeed. " +
 		"The backup does not contain the root key, unless you pass --with-root-key. Without the root key, a restored database is useless."
 }
 

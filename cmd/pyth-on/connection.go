@@ -14,7 +14,7 @@ import (
 // uses the server and the account of the last `pyth-on login`.
 type connectFlags struct {
 	Server     string `placeholder:"URL" help:"Address of the server (default: the server of the profile). Set PYTH_ON_API_KEY or --api-key-file, unless the profile is for this server."`
-	Profile    string `placeholder:"NAME" help:"Name of the profile from 'pyth-on login' (default: default)."`
+	Profile    string `placeholder:"NAME" help:"Name of the profile from 'pyth-on login' (default: 'default')."`
 	APIKeyFile string `name:"api-key-file" type:"existingfile" help:"File with the API key, instead of the key of the profile."`
 }
 

@@ -27,7 +27,7 @@ type poolFlags struct {
 	Warm              int           `default:"2" help:"Minimum number of warm sandboxes (booted, but not used yet) for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes (booted, but not used yet) for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
-	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, the maximum applies to all workers together. By default, such a server has no maximum, and each worker has its own."`
+	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, the maximum applies to all workers together. By default, such a server has no maximum, and each worker has its own maximum."`
 	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. The server refuses further programs with 503."`
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. The server refuses further programs with 429."`
 	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
@@ -76,7 +76,7 @@ func (f backupFlags) config() (app.BackupConfig, error) {
 
 type asyncFlags struct {
 	MaxAsync     int   `name:"max-async-per-user" default:"10000" help:"Maximum number of queued asynchronous runs per user. The server refuses further runs with 429."`
-	MaxAsyncSize int64 `name:"max-async-size-per-user" default:"1024" unit:"MiB" help:"Maximum size of the requests of a user's queued asynchronous runs, in MiB."`
+	MaxAsyncSize int64 `name:"max-async-size-per-user" default:"1024" unit:"MiB" help:"Maximum total size of the requests of a user's queued asynchronous runs, in MiB."`
 }
 
 type packageFlags struct {

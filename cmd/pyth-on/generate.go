@@ -17,11 +17,11 @@ import (
 
 type generateCommand struct {
 	Prompt     string        `arg:"" help:"Description of the program, or - for standard input."`
-	Server     string        `placeholder:"URL" help:"URL of a Pyth-On server that generates and runs the program. Set PYTH_ON_API_KEY to an API key of the server. Without this flag, the command works on this machine, with the key in ANTHROPIC_API_KEY."`
+	Server     string        `placeholder:"URL" help:"URL of a Pyth-On server that generates and runs the program. Set PYTH_ON_API_KEY to an API key of the server. Without this flag, the command runs the program on this machine, and needs the API key for the model in ANTHROPIC_API_KEY or --anthropic-key-file."`
 	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key for the server."`
 	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`
 	Execute    bool          `default:"true" negatable:"" help:"Run the program. If the program fails, the model corrects it."`
-	Attempts   int           `default:"3" help:"Maximum number of attempts of the model to write a program that succeeds."`
+	Attempts   int           `default:"3" help:"Maximum number of attempts. In each attempt, the model writes one program."`
 	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program. You can repeat this flag."`
 	Allow      []string      `env:"-" help:"Hosts that the program may connect to."`
 	Session    string        `env:"-" help:"ID of a session on the server. The program runs in this session."`

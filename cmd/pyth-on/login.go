@@ -20,7 +20,7 @@ type loginCommand struct {
 	Email   string `env:"-" help:"E-mail address of the account (default: ask for it)."`
 	WithKey bool   `env:"-" help:"Use an existing API key. The command asks for the key, or reads one line of standard input."`
 	Admin   bool   `env:"-" help:"Also give the new key the scope admin, for the commands users and invites with --server."`
-	Profile string `placeholder:"NAME" help:"Name of the profile (default: default)."`
+	Profile string `placeholder:"NAME" help:"Name of the profile (default: 'default')."`
 
 	jsonFlag
 }

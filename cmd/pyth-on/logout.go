@@ -9,7 +9,7 @@ import (
 )
 
 type logoutCommand struct {
-	Profile string `placeholder:"NAME" help:"Name of the profile (default: default)."`
+	Profile string `placeholder:"NAME" help:"Name of the profile (default: 'default')."`
 
 	jsonFlag
 }

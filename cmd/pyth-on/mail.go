@@ -19,7 +19,7 @@ type mailFlags struct {
 	SMTPUser          string `name:"smtp-user" help:"User name for the mail server."`
 	SMTPPasswordFile  string `name:"smtp-password-file" type:"existingfile" help:"File with the password for the mail server."`
 	SMTPTLS           string `name:"smtp-tls" default:"starttls" enum:"starttls,tls,none" help:"How the connection to the mail server is encrypted. With 'starttls', the connection begins without encryption and changes to TLS. With 'tls', it uses TLS from the start. With 'none', it is not encrypted; use 'none' only for a mail server on the same machine."`
-	EmailConfirmation string `name:"email-confirmation" default:"off" enum:"off,optional,required" help:"Whether users confirm their e-mail address with a link in a mail. With 'optional', the server sends a link to each new address. With 'required', the server also refuses logins and programs of accounts with an unconfirmed address. Users with an invite, users of administrators and existing accounts need no confirmation."`
+	EmailConfirmation string `name:"email-confirmation" default:"off" enum:"off,optional,required" help:"Whether users confirm their e-mail address with a link in a mail. With 'optional', the server sends a link to each new address. With 'required', the server also refuses logins and programs of accounts with an unconfirmed address. Users with an invite, users that an administrator creates, and existing accounts need no confirmation."`
 	ConfirmURL        string `name:"confirm-url" placeholder:"URL" help:"Beginning of the link that confirms an e-mail address. The server appends the token (default: the account page of --public-url)."`
 	ResetURL          string `name:"reset-url" placeholder:"URL" help:"Beginning of the link in mail about a forgotten password. The server appends the token. Without this setting, the mail contains only the token."`
 }
@@ -27,7 +27,7 @@ type mailFlags struct {
 func (f *mailFlags) config(publicURL string) (app.MailConfig, error) {
 	if f.SMTPAddr == "" {
 		if f.SMTPFrom != "" || f.SMTPUser != "" || f.SMTPPasswordFile != "" || f.ResetURL != "" || f.ConfirmURL != "" || f.confirms() {
-			return app.MailConfig{}, errors.New("settings of mail need --smtp-addr")
+			return app.MailConfig{}, errors.New("the other mail settings need --smtp-addr")
 		}
 		return app.MailConfig{}, nil
 	}

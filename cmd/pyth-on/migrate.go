@@ -90,7 +90,7 @@ func (c *migrateCommand) migrate(ctx context.Context, dataDir string, from *sqli
 	progress := newProgress(os.Stderr)
 	before, err := verifyLog(ctx, log.Verification{Store: from, Key: key}, progress, "Verifying the audit log")
 	if err != nil {
-		return fmt.Errorf("the SQLite database: %w; run `pyth-on audit verify` for details", err)
+		return fmt.Errorf("verify the SQLite database: %w; run `pyth-on audit verify` for details", err)
 	}
 	snapshot, err := from.Snapshot(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *migrateCommand) migrate(ctx context.Context, dataDir string, from *sqli
 	}
 	after, err := verifyLog(ctx, log.Verification{Store: to, Key: key, Kept: before.Checkpoint}, progress, "Verifying the copy of the audit log")
 	if err != nil {
-		return fmt.Errorf("the copy in PostgreSQL: %w", err)
+		return fmt.Errorf("verify the copy in PostgreSQL: %w", err)
 	}
 	if after.Root != before.Root || after.Size != before.Size || !bytes.Equal(after.Checkpoint, before.Checkpoint) {
 		return errors.New("the audit log in PostgreSQL differs from the audit log in SQLite")

@@ -52,7 +52,7 @@ type runCommand struct {
 
 func (*runCommand) Help() string {
 	return "Without --server, --profile or --remote, the program runs in a sandbox on this machine. " +
-		"The exit code is the exit code of the program; 124 after a time-out, 125 if the program could not run, and 128 plus the number of the signal that ended the program."
+		"The exit code is the exit code of the program. It is 124 after a time-out, and 125 if the program could not run. If a signal ended the program, it is 128 plus the number of the signal."
 }
 
 func (c *runCommand) Run() error {

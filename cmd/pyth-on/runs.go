@@ -23,7 +23,7 @@ type runsCommands struct {
 }
 
 type runsListCommand struct {
-	Limit    int       `env:"-" short:"n" default:"20" help:"Maximum number of runs; 0 for all."`
+	Limit    int       `env:"-" short:"n" default:"20" help:"Maximum number of runs. The value 0 means all runs."`
 	State    string    `env:"-" default:"any" enum:"any,queued,running,ended" help:"List only runs in this state: ${enum}."`
 	Status   string    `env:"-" help:"List only runs with this status, for example failed or timed_out."`
 	Language string    `env:"-" help:"List only runs in this language."`

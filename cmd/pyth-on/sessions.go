@@ -23,7 +23,7 @@ type sessionsCommands struct {
 // sessionFlags are the flags with the settings of a new session.
 type sessionFlags struct {
 	Language string        `env:"-" default:"python" help:"Language of a new session: python, javascript, typescript or bash."`
-	Idle     time.Duration `env:"-" help:"Time after which an unused new session ends (default: a setting of the server)."`
+	Idle     time.Duration `env:"-" help:"Time without use after which a new session ends (default: a setting of the server)."`
 	Memory   int64         `env:"-" help:"Memory limit of a new session, in MiB (default: a setting of the server)."`
 	Secret   []string      `env:"-" sep:"none" placeholder:"NAME" help:"A secret for a new session (default: all secrets). You can repeat this flag. With 'none', the session gets no secrets."`
 	Allow    []string      `env:"-" placeholder:"HOSTS" help:"Hosts that programs of a new session may connect to."`

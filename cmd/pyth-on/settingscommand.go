@@ -26,7 +26,7 @@ type settingsShowCommand struct {
 	JSON    bool `name:"json" help:"Print the settings as JSON."`
 	Running bool `help:"Show the settings of the running server that uses --data-dir."`
 	dataFlags
-	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its flags: serve or worker (default: serve)."`
+	Command []string `arg:"" optional:"" passthrough:"" help:"The command 'serve' or 'worker', and its flags (default: 'serve')."`
 }
 
 func (*settingsShowCommand) Help() string {

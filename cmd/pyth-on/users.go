@@ -124,7 +124,7 @@ func (a *userArg) change(f *adminFlags, command string, body any) error {
 }
 
 type usersListCommand struct {
-	Search string `arg:"" optional:"" help:"Text in the e-mail address."`
+	Search string `arg:"" optional:"" help:"List only accounts whose e-mail address contains this text, or whose ID is equal to it."`
 	JSON   bool   `name:"json" env:"-" help:"Print the accounts as JSON."`
 
 	adminFlags
@@ -353,7 +353,7 @@ type usersQuotaCommand struct {
 }
 
 func (*usersQuotaCommand) Help() string {
-	return "Without limits, the command shows the limits of the user. The value default restores the limit of the server."
+	return "Without limits, the command shows the limits of the user. The value 'default' restores the default limit of the server."
 }
 
 func (c *usersQuotaCommand) Run() error {
@@ -367,7 +367,7 @@ func (c *usersQuotaCommand) Run() error {
 		default:
 			n, err := strconv.ParseInt(value, 10, 64)
 			if err != nil || n < 0 {
-				return fmt.Errorf("the limit %s is %q; use a number of at least 0, or default", quotaNames[i], value)
+				return fmt.Errorf("the limit %s is %q; use a number of at least 0, or \"default\"", quotaNames[i], value)
 			}
 			quotas[quotaNames[i]] = n
 		}

@@ -37,7 +37,7 @@ func (m *Mailer) sendConfirmation(ctx context.Context, email string) error {
 
 func (m *Mailer) confirmationText(token string, expires time.Time) string {
 	var b strings.Builder
-	b.WriteString("Somebody entered this e-mail address for an account, as the address of a new account or as a new address.\n\n")
+	b.WriteString("Somebody entered this e-mail address for a new account, or as the new address of an existing account.\n\n")
 	fmt.Fprintf(&b, "If it was you, open this link to confirm the address:\n\n%s%s\n\n", m.config.URL, token)
 	fmt.Fprintf(&b, "The link works once, until %s.\n", expires.UTC().Format("2006-01-02 15:04 MST"))
 	b.WriteString("If it was not you, do not open the link, and ignore this mail.\n")

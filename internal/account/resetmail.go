@@ -49,6 +49,6 @@ func (m *Mailer) resetText(r *pyth.Reset, unconfirmed bool) string {
 			"Therefore the new password also deletes the API keys, secrets, packages, encrypted programs, webhooks and linked identities of the account. " +
 			"If you registered the account yourself and want to keep them, confirm your address before you set the password.\n")
 	}
-	b.WriteString("If you did not ask for it, ignore this mail. Your password stays the same.\n")
+	b.WriteString("If you did not ask for a new password, ignore this mail. Your password stays the same.\n")
 	return b.String()
 }

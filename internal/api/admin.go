@@ -19,7 +19,7 @@ type UserQuotas struct {
 
 	ExecutionsPerDay     QuotaLimit `json:"executionsPerDay,omitzero" doc:"The maximum number of runs on one day in UTC." example:"1000"`
 	CPUMsPerDay          QuotaLimit `json:"cpuMsPerDay,omitzero" doc:"The maximum processor time of runs on one day, in milliseconds." example:"3600000"`
-	MemoryMiBMsPerDay    QuotaLimit `json:"memoryMibMsPerDay,omitzero" doc:"The maximum memory of runs on one day: the sum of the peak memory in MiB multiplied by the wall time in milliseconds." example:"1000000000"`
+	MemoryMiBMsPerDay    QuotaLimit `json:"memoryMibMsPerDay,omitzero" doc:"The maximum memory use of runs on one day. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products." example:"1000000000"`
 	StorageBytes         QuotaLimit `json:"storageBytes,omitzero" doc:"The maximum size of the code and output that the server stores for the account. If the maximum is reached, the server accepts only runs with store: false." example:"1073741824"`
 	GenerateTokensPerDay QuotaLimit `json:"generateTokensPerDay,omitzero" doc:"The maximum number of model tokens on one day." example:"100000"`
 	Sessions             QuotaLimit `json:"sessions,omitzero" doc:"The maximum number of sessions." example:"20"`
@@ -80,11 +80,11 @@ type AdminUser struct {
 	_ struct{} `doc:"An account, as administrators see it."`
 
 	UserInfo
-	Role          Role       `json:"role" doc:"What the user may do." example:"user"`
+	Role          Role       `json:"role" doc:"The role of the user." example:"user"`
 	Disabled      bool       `json:"disabled" doc:"Whether the account is disabled. All requests with credentials of a disabled account fail." example:"false"`
 	DisabledAt    Timestamp  `json:"disabledAt,omitzero" doc:"When the account was disabled. Absent if the account is enabled."`
 	TOTPEnabledAt Timestamp  `json:"totpEnabledAt,omitzero" doc:"When the user enabled a second factor. Absent if the account has none."`
-	Quotas        UserQuotas `json:"quotas" doc:"The limits of the account that replace the defaults of the server."`
+	Quotas        UserQuotas `json:"quotas" doc:"Limits of the account. They replace the default limits of the server."`
 }
 
 // AdminUserList is a page of accounts.
@@ -101,7 +101,7 @@ type AdminUserRequest struct {
 
 	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account." example:"ada@example.org"`
 	Password string `json:"password,omitempty" minLength:"1" maxLength:"1024" format:"password" doc:"The first password. If absent, the response contains a link with which the user sets the password." example:"correct horse battery"`
-	Role     Role   `json:"role,omitempty" doc:"What the user may do. If absent, the role is user." example:"user"`
+	Role     Role   `json:"role,omitempty" doc:"The role of the user. If absent, the role is user." example:"user"`
 }
 
 // AdminUserCreated is the response to createUser.
@@ -118,7 +118,7 @@ type AdminUserChange struct {
 	_ struct{} `doc:"Changes of an account. Absent fields do not change."`
 
 	Disabled *bool       `json:"disabled,omitempty" nullable:"false" doc:"Whether the account is disabled. Disabling an account logs out the user, and ends the runs and the sessions of the user." example:"true"`
-	Role     Role        `json:"role,omitempty" doc:"What the user may do." example:"admin"`
+	Role     Role        `json:"role,omitempty" doc:"The role of the user." example:"admin"`
 	Quotas   *UserQuotas `json:"quotas,omitempty" nullable:"false" doc:"New limits of the account. Null restores the default of the server. Absent limits do not change."`
 
 	EmailConfirmed *bool `json:"emailConfirmed,omitempty" nullable:"false" doc:"True marks the e-mail address as confirmed. Other values are not allowed." example:"true"`

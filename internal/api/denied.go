@@ -40,7 +40,7 @@ func newDenied(to Denials, now func() time.Time) *denied {
 		unknown:   ratelimit.New(ratelimit.Rate{Count: 600, Per: time.Minute}, 1, now),
 		suppressed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pyth_on_audit_suppressed_total",
-			Help: "Denied requests without an entry in the audit log, because there were too many.",
+			Help: "Denied requests that have no entry in the audit log, because there were too many denied requests.",
 		}),
 	}
 }

@@ -33,7 +33,7 @@ type FileEntry struct {
 type Directory struct {
 	_ struct{} `doc:"The entries of a directory of a session."`
 
-	Entries []FileEntry `json:"entries" doc:"The entries, sorted by name. After a directory, the list contains the entries of this directory."`
+	Entries []FileEntry `json:"entries" doc:"The entries, sorted by name. The entries of a subdirectory follow the entry of the subdirectory."`
 }
 
 // FileTransfer is the body of moveSessionFile and copySessionFile.
@@ -41,7 +41,7 @@ type FileTransfer struct {
 	_ struct{} `doc:"The old and the new path of a file or a directory."`
 
 	From      string `json:"from" minLength:"1" maxLength:"1024" doc:"The path of a file or a directory." example:"data/out.csv"`
-	To        string `json:"to" minLength:"1" maxLength:"1024" doc:"The new path. Missing directories above it are created." example:"results/out.csv"`
+	To        string `json:"to" minLength:"1" maxLength:"1024" doc:"The new path. The server creates missing directories above this path." example:"results/out.csv"`
 	Overwrite bool   `json:"overwrite,omitempty" doc:"Whether to replace an existing file or directory at the new path. A directory is replaced with all of its content. Without overwrite, the call fails if the new path exists."`
 }
 
@@ -98,7 +98,7 @@ func (h *Handler) registerDirectories() {
 		Operation: huma.Operation{
 			OperationID: "deleteDirectory", Method: http.MethodDelete, Path: directoryPath,
 			Summary: "Delete a directory of a session", Tags: []string{tagSessions},
-			Description: "Deletes an empty directory. With recursive, it also deletes the content of the directory. It deletes links in the directory, but not their targets. The call does not wait for the runs of the session.",
+			Description: "Deletes an empty directory. With recursive, the call also deletes the content of the directory. The call deletes links in the directory, but not the targets of these links. The call does not wait for the runs of the session.",
 			Errors:      conflict,
 		},
 	}, ifFiles(h, h.removeDirectory))
@@ -118,7 +118,7 @@ func (h *Handler) registerDirectories() {
 		Operation: huma.Operation{
 			OperationID: "copySessionFile", Method: http.MethodPost, Path: sessionFilesPath + ":copy", DefaultStatus: http.StatusNoContent,
 			Summary: "Copy a file or a directory of a session", Tags: []string{tagSessions},
-			Description: "Copies a file, or a directory with its content. It copies links as links, not their targets, and does not copy special files. The copy becomes visible after it is complete. The call does not wait for the runs of the session.",
+			Description: "Copies a file, or a directory with its content. The copy of a link is also a link. The call does not copy special files. The copy becomes visible after it is complete. The call does not wait for the runs of the session.",
 			Errors:      disk,
 		},
 		example: transfer,

@@ -21,16 +21,16 @@ type ExecutionSummary struct {
 	KeyID        string          `json:"keyId,omitzero" doc:"The ID of the API key that started the run. Absent if the request had a token instead of an API key." example:"key_01k7"`
 	EncryptedAs  string          `json:"encryptedName,omitzero" doc:"The name of the encrypted program. Absent if the program was not encrypted." example:"report"`
 	StartedAt    Timestamp       `json:"startedAt,omitzero" doc:"When a sandbox received the program. Absent if no sandbox has received the program."`
-	EndedAt      Timestamp       `json:"endedAt,omitzero" doc:"When the run ended. If the field state is queued or running, this field and all following fields are absent."`
-	Status       ExecutionStatus `json:"status,omitzero" doc:"How the run ended, if the run has ended." example:"succeeded"`
+	EndedAt      Timestamp       `json:"endedAt,omitzero" doc:"When the run ended. Absent if the run has not ended."`
+	Status       ExecutionStatus `json:"status,omitzero" doc:"How the run ended. Absent if the run has not ended." example:"succeeded"`
 	Reason       string          `json:"reason,omitzero" doc:"The reason for the end of the run, if the status does not show the reason. The value worker_lost means that the server or the machine that ran the program no longer responds. An error code means that an asynchronous run could not start because of this error." example:"worker_lost"`
-	Usage        *Usage          `json:"usage,omitempty" doc:"The resources that the run used, if the run has ended."`
-	ContentState ContentState    `json:"content,omitzero" doc:"Whether the server has the code and the output of the run." example:"stored"`
+	Usage        *Usage          `json:"usage,omitempty" doc:"The resources that the run used. Absent if the run has not ended."`
+	ContentState ContentState    `json:"content,omitzero" doc:"Whether the server has the code and the output of the run. Absent if the run has not ended." example:"stored"`
 }
 
 // Execution is a run with its code and output.
 type Execution struct {
-	_ struct{} `doc:"A run with its code and output. The field stdout and all following fields are present only if the field state is ended and the field content is stored."`
+	_ struct{} `doc:"A run with its code and output. The output is present only if the field state is ended and the field content is stored. The output consists of the standard streams, the exception, the rich values and the files."`
 
 	ExecutionSummary
 

@@ -21,7 +21,7 @@ type GenerateRequest struct {
 	Language        Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session." example:"python"`
 	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program. If the program fails, the model corrects it."`
 	Model           string   `json:"model,omitempty" maxLength:"128" doc:"The model that writes the program. If absent, the server uses its default model."`
-	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of attempts of the model to write a program that succeeds."`
+	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of attempts. In each attempt, the model writes one program."`
 	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install missing packages that a program imports."`
 }
 
@@ -32,7 +32,7 @@ type GenerateResponse struct {
 	ID              string           `json:"id" doc:"The ID of the generation." example:"gen_01k7"`
 	Language        Language         `json:"language" doc:"The language of the program." example:"python"`
 	Code            string           `json:"code" doc:"The source code of the last attempt." example:"print(42)"`
-	Explanation     string           `json:"explanation" doc:"The explanation of the model for the last attempt." example:"Prints 42."`
+	Explanation     string           `json:"explanation" doc:"The model's explanation of the last program." example:"Prints 42."`
 	Model           string           `json:"model" doc:"The model that wrote the program." example:"claude-sonnet-4-5"`
 	Attempts        []Attempt        `json:"attempts" doc:"All programs that the model wrote, in order."`
 	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if the program was not run. The HTTP status is 200 even if the last program failed."`
@@ -47,7 +47,7 @@ type Attempt struct {
 	_ struct{} `doc:"One program of a generation."`
 
 	Code        string           `json:"code" doc:"The source code." example:"print(42)"`
-	Explanation string           `json:"explanation" doc:"The explanation of the model." example:"Prints 42."`
+	Explanation string           `json:"explanation" doc:"The model's explanation of the program." example:"Prints 42."`
 	Execution   *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program. Absent if the program was not run."`
 }
 
@@ -95,7 +95,7 @@ func (h *Handler) registerGenerate() {
 			Description: "Lets a model write a program for the prompt, and runs the program. If the program fails, the model corrects it. The model makes at most maxAttempts attempts. To cancel the call, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
 				"For each attempt the server sends these events: attempt with {number}; text with {text}, the next part of the explanation; code with {code}; and the events of the run except end. "+
-					"The last event is end with a GenerateResponse, in which stdout and stderr are empty, or error with an Error.",
+					"The last event is end with a GenerateResponse, or error with an Error. In the GenerateResponse, stdout and stderr are empty.",
 				"event: attempt\ndata: {\"number\":1}\n\nevent: code\ndata: {\"code\":\"print(42)\"}\n\n"),
 			Errors: []int{
 				http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout,

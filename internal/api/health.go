@@ -19,7 +19,7 @@ import (
 type HealthResponse struct {
 	_ struct{} `doc:"The state of the server."`
 
-	Status HealthStatus `json:"status" doc:"The worst state of all checks." example:"ok"`
+	Status HealthStatus `json:"status" doc:"The state of the server. It is the worst of the states in checks." example:"ok"`
 	ServerState
 }
 
@@ -47,7 +47,7 @@ type HealthCheck struct {
 // HealthProblem is the error response of a server that cannot run programs. It has
 // the fields of Error and of ServerState (RFC 9457, section 3.2).
 type HealthProblem struct {
-	_ struct{} `doc:"The error of a server that cannot run programs, with the state of the server."`
+	_ struct{} `doc:"The error that the server returns if it cannot run programs. The error also contains the state of the server."`
 
 	problem.Error
 	ServerState
@@ -57,7 +57,7 @@ type HealthProblem struct {
 type ProbeResponse struct {
 	_ struct{} `doc:"The response to a probe."`
 
-	Status HealthStatus `json:"status" doc:"Always ok. If the server is not ready, the HTTP status is 503." example:"ok"`
+	Status HealthStatus `json:"status" doc:"Always ok. If the server is not ready, the response is an error with the HTTP status 503." example:"ok"`
 }
 
 type (

@@ -73,7 +73,7 @@ func (h *Handler) registerInfo() {
 		Operation: huma.Operation{
 			OperationID: "getServerInfo", Method: http.MethodGet, Path: "/api",
 			Summary: "Get the features of the server", Tags: []string{tagSystem},
-			Description: "Returns the languages, the limits and the parts of the API of this server.",
+			Description: "Returns the languages and the limits of this server, and the parts of the API that this server offers.",
 		},
 		public: true,
 		answer: map[string]any{

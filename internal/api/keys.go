@@ -16,7 +16,7 @@ type KeyRequest struct {
 
 	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"A name that describes the purpose of the key." example:"ci"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
-	Scopes    []Scope    `json:"scopes,omitempty" minItems:"1" maxItems:"20" doc:"What the key allows. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes." example:"[\"execute\"]"`
+	Scopes    []Scope    `json:"scopes,omitempty" minItems:"1" maxItems:"20" doc:"The scopes of the key. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes." example:"[\"execute\"]"`
 	Format    KeyFormat  `json:"format,omitempty" default:"pyapi" doc:"The format of the key."`
 }
 
@@ -37,7 +37,7 @@ type KeyInfo struct {
 	Prefix    string    `json:"prefix" doc:"The first characters of the key." example:"pyapi_x7Qd"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the key was created."`
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if the key does not expire."`
-	Scopes    []Scope   `json:"scopes" doc:"What the key allows."`
+	Scopes    []Scope   `json:"scopes" doc:"The scopes of the key."`
 
 	LastUsedAt Timestamp `json:"lastUsedAt,omitzero" doc:"When the key was last used, accurate to about two minutes. Absent if the key was never used."`
 }

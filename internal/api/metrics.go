@@ -57,7 +57,7 @@ func newMetrics(more []prometheus.Collector) *metrics {
 		}, []string{"code"}),
 		rateRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_rate_limit_refused_total",
-			Help: "Requests refused by a rate limit, by rate limit.",
+			Help: "Requests that a rate limit refused, by the name of the limit.",
 		}, []string{"limit"}),
 	}
 	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.executions, m.quotaRefused, m.rateRefused,

@@ -21,7 +21,7 @@ type SignInRequest struct {
 
 	SignIn   string `json:"signIn" minLength:"1" maxLength:"256" doc:"The one-time code from the fragment of the address to which the browser returned." example:"pysignin_7Q2M"`
 	Verifier string `json:"verifier" minLength:"1" maxLength:"128" doc:"The text whose SHA-256 hash the client sent as codeChallenge when the sign-in began, as in PKCE (RFC 7636)." example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
-	Code     string `json:"code,omitempty" maxLength:"64" doc:"A code of the app, or a recovery code, if the account has a second factor." example:"123456"`
+	Code     string `json:"code,omitempty" maxLength:"64" doc:"A code from the authenticator app, or a recovery code. Required if the account has a second factor." example:"123456"`
 }
 
 // IdentityRequest is the body of addIdentity.
@@ -35,7 +35,7 @@ type IdentityRequest struct {
 
 // Identity describes a person at the OIDC provider who can log in to the account.
 type Identity struct {
-	_ struct{} `doc:"A person at the OIDC provider who can log in to the account."`
+	_ struct{} `doc:"A person who can log in to the account through the OIDC provider."`
 
 	ID         string    `json:"id" doc:"The ID of the identity." example:"idn_01k7"`
 	Issuer     string    `json:"issuer" doc:"The URL of the provider." example:"https://accounts.example.org"`
@@ -56,7 +56,7 @@ type IdentityList struct {
 type OIDCInfo struct {
 	_ struct{} `doc:"The sign-in at an OIDC provider."`
 
-	Name string `json:"name" doc:"The name of the provider, for a button." example:"Example"`
+	Name string `json:"name" doc:"The name of the provider. Web pages show this name on the button that begins a sign-in." example:"Example"`
 	Path string `json:"path" doc:"The path that begins a sign-in in a browser." example:"/api/oidc/login"`
 }
 
@@ -69,13 +69,13 @@ const (
 
 type (
 	oidcStartInput struct {
-		CodeChallenge string `query:"codeChallenge" required:"true" minLength:"43" maxLength:"43" doc:"The SHA-256 of a random text of the client, in base64url without padding. Only a client that knows the text can use the sign-in."`
+		CodeChallenge string `query:"codeChallenge" required:"true" minLength:"43" maxLength:"43" doc:"The SHA-256 hash of a random text, in base64url without padding. The client creates the text. Only a client that knows the text can use the sign-in."`
 		ReturnTo      string `query:"returnTo" maxLength:"512" doc:"The path of this server to which the browser returns. If absent, the path is /account."`
 	}
 	oidcCallbackInput struct {
-		State string `query:"state" maxLength:"256" doc:"The state of the sign-in."`
-		Code  string `query:"code" maxLength:"4096" doc:"The code of the provider."`
-		Error string `query:"error" maxLength:"256" doc:"The error code of the provider."`
+		State string `query:"state" maxLength:"256" doc:"The value of state that the server sent to the provider when the sign-in began."`
+		Code  string `query:"code" maxLength:"4096" doc:"The authorization code from the provider."`
+		Error string `query:"error" maxLength:"256" doc:"The error code from the provider, if the sign-in failed."`
 	}
 	signInInput    struct{ jsonBody[SignInRequest] }
 	identityInput  struct{ jsonBody[IdentityRequest] }
@@ -106,7 +106,7 @@ func (h *Handler) registerOIDC() {
 		Operation: huma.Operation{
 			OperationID: opOIDCStart, Method: http.MethodGet, Path: oidcLoginPath, DefaultStatus: http.StatusFound,
 			Summary: "Begin a sign-in", Tags: []string{tagAuth},
-			Description: "Sends the browser to the OIDC provider. The cookie holds the state of the sign-in for 10 minutes. GET /api says whether the server has a provider.",
+			Description: "Sends the browser to the OIDC provider. The response sets a cookie that holds the state of the sign-in for 10 minutes. GET /api says whether the server has a provider.",
 			Errors:      []int{http.StatusTooManyRequests},
 			Responses:   redirectForm("The browser goes to the provider."),
 		},
@@ -116,9 +116,9 @@ func (h *Handler) registerOIDC() {
 		Operation: huma.Operation{
 			OperationID: opOIDCCallback, Method: http.MethodGet, Path: oidcCallbackPath, DefaultStatus: http.StatusFound,
 			Summary: "Complete a sign-in", Tags: []string{tagAuth},
-			Description: "The OIDC provider sends the browser here. The server sends the browser to the path returnTo. The fragment is #signin= and the code for logInWithOidc, or #signin-error= and an error code. Without a valid cookie the status is 401.",
+			Description: "The OIDC provider sends the browser here. The server then sends the browser to the path that the client set in returnTo. The fragment of this address is #signin= with the code for logInWithOidc, or #signin-error= with an error code. Without a valid cookie the status is 401.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
-			Responses:   redirectForm("The browser goes to the path returnTo."),
+			Responses:   redirectForm("The browser goes to the path that the client set in returnTo."),
 		},
 		public: true, anyQuery: true,
 	}, ifEnabled(has, feature, h.completeSignIn))
@@ -126,7 +126,7 @@ func (h *Handler) registerOIDC() {
 		Operation: huma.Operation{
 			OperationID: opOIDCLogin, Method: http.MethodPost, Path: oidcLoginPath,
 			Summary: "Log in with a sign-in", Tags: []string{tagAuth},
-			Description: "Exchanges the code of a sign-in for tokens and the API key of the account. A code works once and expires after 5 minutes. The first login of a person creates an account, if the operator allows it. If an account with the e-mail address exists, the answer is 409 with the code identity_not_linked. A second factor works as in logIn, and the client can send the sign-in again with a code.",
+			Description: "Exchanges the code of a sign-in for tokens and the API key of the account. A code works once and expires after 5 minutes. The first login of a person creates an account, if the operator allows it. If an account with the e-mail address of the person exists, but is not linked to the person, the error code is identity_not_linked. If the account has a second factor, a request without the field code fails as in logIn. The client can then send the same sign-in again with a code.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests},
 		},
 		public: true, example: map[string]any{"signIn": "<code of the sign-in>", "verifier": "<verifier>"}, answer: exampleAuthResponse(), action: pyth.ActionUserLogin,
@@ -136,7 +136,7 @@ func (h *Handler) registerOIDC() {
 		Operation: huma.Operation{
 			OperationID: "listIdentities", Method: http.MethodGet, Path: identitiesPath,
 			Summary: "List the identities", Tags: []string{tagAuth},
-			Description: "Lists the persons at the OIDC provider who can log in to the account.",
+			Description: "Lists the persons who can log in to the account through the OIDC provider.",
 		},
 		answer: map[string]any{"identities": []any{identity}},
 	}, ifEnabled(has, feature, h.listIdentities))
@@ -156,7 +156,7 @@ func (h *Handler) registerOIDC() {
 		Operation: huma.Operation{
 			OperationID: "deleteIdentity", Method: http.MethodDelete, Path: identitiesPath + "/{id}",
 			Summary: "Delete an identity", Tags: []string{tagAuth},
-			Description: "Deletes the link between the person and the account. Logins of the person continue until they end.",
+			Description: "Deletes the link between the person and the account. Existing logins of the person stay valid until they end.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionIdentityUnlinked,

@@ -42,7 +42,7 @@ type Overview struct {
 	Users              UserCounts        `json:"users" doc:"Numbers of accounts."`
 	Pool               PoolOverview      `json:"pool" doc:"Sandboxes and programs on this machine."`
 	QueuedExecutions   int64             `json:"queuedExecutions" doc:"The number of asynchronous runs that wait in the database." example:"0"`
-	ProcessMemoryBytes int64             `json:"processMemoryBytes" doc:"The memory of the server process, without programs." example:"104857600"`
+	ProcessMemoryBytes int64             `json:"processMemoryBytes" doc:"The memory that the server process uses. The memory of programs is not included." example:"104857600"`
 	Disk               DiskOverview      `json:"disk" doc:"The file system of the data directory."`
 	Database           DatabaseOverview  `json:"database" doc:"The database."`
 	Runtimes           map[string]string `json:"runtimes" doc:"The versions of the available runtimes."`
@@ -54,23 +54,23 @@ type Overview struct {
 type UserCounts struct {
 	_ struct{} `doc:"Numbers of accounts."`
 
-	Total        int64 `json:"total" doc:"All accounts." example:"12"`
-	Disabled     int64 `json:"disabled" doc:"Disabled accounts." example:"1"`
-	ActiveAdmins int64 `json:"activeAdmins" doc:"Enabled administrators." example:"2"`
+	Total        int64 `json:"total" doc:"The number of all accounts." example:"12"`
+	Disabled     int64 `json:"disabled" doc:"The number of disabled accounts." example:"1"`
+	ActiveAdmins int64 `json:"activeAdmins" doc:"The number of enabled administrators." example:"2"`
 }
 
 // PoolOverview contains the numbers of sandboxes and programs.
 type PoolOverview struct {
 	_ struct{} `doc:"Numbers of sandboxes and programs on the machine of the server."`
 
-	Running             int   `json:"running" doc:"Running programs." example:"3"`
-	Waiting             int   `json:"waiting" doc:"Programs that wait for a sandbox." example:"0"`
-	Warm                int   `json:"warm" doc:"Sandboxes that have not run a program." example:"4"`
-	Idle                int   `json:"idle" doc:"Sandboxes that wait for the next program of their user." example:"2"`
-	Booting             int   `json:"booting" doc:"Sandboxes that are booting." example:"0"`
-	Users               int   `json:"users" doc:"Users who have a sandbox or a program in the queue." example:"5"`
-	Sessions            int   `json:"sessions" doc:"Idle sessions." example:"1"`
-	Reservations        int   `json:"reservations" doc:"Sandboxes that wait for a sealed password." example:"0"`
+	Running             int   `json:"running" doc:"The number of running programs." example:"3"`
+	Waiting             int   `json:"waiting" doc:"The number of programs that wait for a sandbox." example:"0"`
+	Warm                int   `json:"warm" doc:"The number of sandboxes that have not run a program." example:"4"`
+	Idle                int   `json:"idle" doc:"The number of sandboxes that belong to a user and wait for the next program of this user." example:"2"`
+	Booting             int   `json:"booting" doc:"The number of sandboxes that are booting." example:"0"`
+	Users               int   `json:"users" doc:"The number of users who have a sandbox, or a program in the queue." example:"5"`
+	Sessions            int   `json:"sessions" doc:"The number of idle sessions." example:"1"`
+	Reservations        int   `json:"reservations" doc:"The number of sandboxes that wait for a sealed password." example:"0"`
 	ReservedMemoryBytes int64 `json:"reservedMemoryBytes" doc:"The sum of the memory limits of running programs." example:"805306368"`
 }
 

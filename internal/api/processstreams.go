@@ -18,7 +18,7 @@ import (
 
 // DroppedEvent is the data of the event dropped.
 type DroppedEvent struct {
-	_ struct{} `doc:"The data of the event dropped. The server sends this event if the session no longer has a part of the output."`
+	_ struct{} `doc:"The data of the event with the name dropped. The server sends this event if the session no longer has a part of the output."`
 
 	Bytes int64 `json:"bytes" minimum:"1" doc:"The number of bytes that are missing before the next event." example:"4096"`
 }
@@ -39,7 +39,7 @@ type attachInput struct {
 // these events.
 const (
 	processEvents = "stdout and stderr (OutputEvent), and dropped (DroppedEvent) where output is missing. The id of an event is the number of bytes of output " +
-		"up to the end of this event. The last event is end (Process), or error (Error)."
+		"up to the end of this event. The last event is end (Process) or error (Error)."
 	exampleProcessEvents = "id: 3\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\nid: 4\nevent: end\ndata: {\"pid\":42,\"command\":\"echo 42\",\"state\":\"exited\",\"exitCode\":0," +
 		"\"startedAt\":\"2026-04-04T08:23:21.123Z\",\"endedAt\":\"2026-04-04T08:23:21.131Z\",\"outputBytes\":3}\n\n"
 )

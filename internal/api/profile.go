@@ -31,7 +31,7 @@ type LoginInfo struct {
 	ID         string    `json:"id" doc:"The ID of the login." example:"fam_01k7"`
 	CreatedAt  Timestamp `json:"createdAt" doc:"When the user logged in."`
 	LastUsedAt Timestamp `json:"lastUsedAt" doc:"When the login last received a refresh token."`
-	ExpiresAt  Timestamp `json:"expiresAt" doc:"When the login ends if it is not used."`
+	ExpiresAt  Timestamp `json:"expiresAt" doc:"The time at which the login ends if it is not used. Each refresh moves this time forward."`
 	IP         string    `json:"ip,omitzero" doc:"The IP address of the last client." example:"192.0.2.7"`
 	UserAgent  string    `json:"userAgent,omitzero" doc:"The User-Agent of the last client, at most 256 bytes." example:"curl/8.5.0"`
 	Current    bool      `json:"current" doc:"Whether the token of this request belongs to the login." example:"false"`
@@ -47,7 +47,7 @@ type LoginList struct {
 
 // ForgotRequest is the body of createPasswordReset.
 type ForgotRequest struct {
-	_ struct{} `doc:"An account whose password was forgotten."`
+	_ struct{} `doc:"The account of a user who has forgotten the password."`
 
 	Email string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account." example:"ada@example.org"`
 }

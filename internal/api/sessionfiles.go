@@ -96,7 +96,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "readSessionFile", Method: http.MethodGet, Path: sessionFilePath,
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
-			Description: "Returns the bytes of the file. The Content-Type is determined from the file name, or from the content if the name has no known extension. With the header Range, the response contains one part of the file. Such a call does not wait for the runs of the session.",
+			Description: "Returns the bytes of the file. The Content-Type is determined from the file name, or from the content if the name has no known extension. With the header Range, the response contains one part of the file. A call with this header does not wait for the runs of the session.",
 			Responses: map[string]*huma.Response{
 				"200": {Description: "The file", Content: anyType},
 				"206": {Description: "The part of the file that the header Range selects", Content: anyType},

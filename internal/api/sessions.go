@@ -44,7 +44,7 @@ type Session struct {
 	Name          string    `json:"name,omitzero" doc:"The name of the session. Absent if the session has no name." example:"report"`
 	Labels        []string  `json:"labels,omitempty" doc:"The labels of the session. Absent if the session has no labels." example:"[\"nightly\"]"`
 	CreatedAt     Timestamp `json:"createdAt" doc:"When the session was created."`
-	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if it is not used. Each use extends this time, up to the maximum age of a session."`
+	ExpiresAt     Timestamp `json:"expiresAt" doc:"The time at which the session ends if it is not used. Each use moves this time forward, but not beyond the maximum age of a session."`
 	IdleTimeoutMs int64     `json:"idleTimeoutMs" doc:"The idle time-out, in milliseconds." example:"600000"`
 	Executions    int       `json:"executions" minimum:"0" doc:"The number of completed runs in the session." example:"3"`
 	Running       bool      `json:"running" doc:"Whether a program is running in the session." example:"false"`

@@ -232,7 +232,7 @@ func everyKeepAlive(send func()) (stop func()) {
 // runEvents documents the events of a run. exampleRunEvents shows two of these events.
 const (
 	runEvents = "start (StartEvent), stdout and stderr (OutputEvent), result (ResultEvent) and file (FileEvent). Each event has an id. " +
-		"The last event is end (EndEvent), in which stdout and stderr are empty, or error (Error)."
+		"The last event is end (EndEvent) or error (Error). In the event end, stdout and stderr are empty."
 	exampleRunEvents = "id: 1\nevent: start\ndata: {\"id\":\"exe_01k7\"}\n\nid: 2\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n"
 )
 

@@ -32,7 +32,7 @@ type TOTPSecret struct {
 	_ struct{} `doc:"The secret of a second factor. No other response contains it."`
 
 	Secret string `json:"secret" doc:"The secret in base32. Type it into the authenticator app if the app cannot scan the QR code." example:"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"`
-	URI    string `json:"uri" doc:"The secret as an otpauth URI for authenticator apps: six digits, SHA-1, 30 seconds." example:"otpauth://totp/Pyth-On:ada@example.org?secret=JBSWY3DPEHPK3PXP&issuer=Pyth-On"`
+	URI    string `json:"uri" doc:"The secret as an otpauth URI for authenticator apps. The codes have six digits, use SHA-1 and change every 30 seconds." example:"otpauth://totp/Pyth-On:ada@example.org?secret=JBSWY3DPEHPK3PXP&issuer=Pyth-On"`
 	QRCode []byte `json:"qrCode" doc:"The URI as a QR code: a PNG image in base64." example:"iVBORw0KGgo="`
 }
 

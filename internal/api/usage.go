@@ -16,9 +16,9 @@ type UsageTotals struct {
 
 	Executions     int64 `json:"executions" doc:"The number of runs that have ended. Runs that ended before their program started do not count." example:"120"`
 	CPUMs          int64 `json:"cpuMs" doc:"The processor time of all processes of the runs." example:"5400"`
-	MemoryMiBMs    int64 `json:"memoryMibMs" doc:"The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds." example:"96000"`
+	MemoryMiBMs    int64 `json:"memoryMibMs" doc:"The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products." example:"96000"`
 	NetworkBytes   int64 `json:"networkBytes" doc:"The number of bytes that the runs sent to other hosts and received from them." example:"0"`
-	StorageBytes   int64 `json:"storageBytes" doc:"The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output." example:"51200"`
+	StorageBytes   int64 `json:"storageBytes" doc:"The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output." example:"51200"`
 	GenerateTokens int64 `json:"generateTokens" doc:"The sum of the input tokens and the output tokens of the model." example:"0"`
 }
 
@@ -36,7 +36,7 @@ type UsageItem struct {
 type UsageQuota struct {
 	_ struct{} `doc:"A limit of your account, and how much of it you use."`
 
-	Name     QuotaName `json:"name" doc:"The name of the limited resource or object." example:"executions_per_day"`
+	Name     QuotaName `json:"name" doc:"The name of the quota." example:"executions_per_day"`
 	Limit    int64     `json:"limit" doc:"The maximum." example:"10000"`
 	Used     int64     `json:"used" doc:"How much of the limit is used now." example:"120"`
 	ResetsAt Timestamp `json:"resetsAt,omitzero" doc:"The time at which the usage is reset to 0. Absent if the usage decreases only when you end or delete something."`

@@ -30,7 +30,7 @@ type watchInput struct {
 const maxWatch = 24 * time.Hour
 
 func (h *Handler) registerWatch() {
-	schema := h.eventSchema("start, then create, write, remove and rename (FileChange). The event overflow means that events are missing, because there were too many changes. The last event is end if the directory was removed, or error (Error).")
+	schema := h.eventSchema("start, then create, write, remove and rename (FileChange). The event overflow means that events are missing, because there were too many changes. If the directory was removed, the last event is end. If the watch fails, the last event is error (Error).")
 	h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[FileChange](), true, "")
 	register(h, operation{
 		scope: pyth.ScopeSessions,

@@ -13,7 +13,7 @@ import (
 type WebhookRequest struct {
 	_ struct{} `doc:"A URL that receives events of runs."`
 
-	URL    string         `json:"url" minLength:"1" maxLength:"2048" doc:"The URL that receives the events, with https or http. The host must be a host that programs may connect to." example:"https://hooks.example.org/runs"`
+	URL    string         `json:"url" minLength:"1" maxLength:"2048" doc:"The URL that receives the events. It must use https or http. Its host must be a host that programs may connect to." example:"https://hooks.example.org/runs"`
 	Events []WebhookEvent `json:"events,omitempty" nullable:"false" maxItems:"16" doc:"The events to receive. If absent or empty, the webhook receives only execution.ended." example:"[\"execution.ended\"]"`
 }
 

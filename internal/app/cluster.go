@@ -274,7 +274,7 @@ func fleetCollectors(f *fleet.Fleet) []prometheus.Collector {
 		fleet:   f,
 		running: prometheus.NewDesc("pyth_on_worker_executions_running", "Running programs of a worker.", []string{"worker"}, nil),
 		waiting: prometheus.NewDesc("pyth_on_worker_executions_waiting", "Programs in the queue of a worker.", []string{"worker"}, nil),
-		slots:   prometheus.NewDesc("pyth_on_worker_executions_max", "Maximum number of running programs of a worker; 0 if it accepts no programs.", []string{"worker"}, nil),
+		slots:   prometheus.NewDesc("pyth_on_worker_executions_max", "Maximum number of running programs of a worker; 0 if the worker accepts no programs.", []string{"worker"}, nil),
 		memory:  prometheus.NewDesc("pyth_on_worker_memory_free_bytes", "Free memory of the machine of a worker.", []string{"worker"}, nil),
 		started: prometheus.NewDesc("pyth_on_worker_executions_total", "Programs of this server that a worker has accepted.", []string{"worker"}, nil),
 		lost:    prometheus.NewDesc("pyth_on_workers_lost_total", "Workers that were lost without a shutdown.", nil, nil),

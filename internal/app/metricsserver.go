@@ -52,7 +52,7 @@ type storeMetric struct {
 
 func newStoreCollector(store pyth.StatsStore) *storeCollector {
 	metric := func(name, help string, value func(*pyth.StoreStats) float64) storeMetric {
-		return storeMetric{prometheus.NewDesc(name, help+" If several servers use the database, each reports the same value.", nil, nil), value}
+		return storeMetric{prometheus.NewDesc(name, help+" If several servers use the database, each server reports the same value.", nil, nil), value}
 	}
 	return &storeCollector{
 		store: store,

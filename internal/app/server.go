@@ -478,7 +478,7 @@ func (s *Server) Maintain(ctx context.Context) {
 	s.maintainClock(ctx)
 	if c.Accounts.shared() {
 		go runPeriodically(ctx, lostAfter, c.Logger, "records of lost runs not completed", s.recoverRecords)
-		go runPeriodically(ctx, cancelInterval, c.Logger, "requests to cancel not read", s.records.CancelRequested)
+		go runPeriodically(ctx, cancelInterval, c.Logger, "requests to cancel runs not read", s.records.CancelRequested)
 	}
 	s.deletePeriodically(ctx, "old records of runs not deleted", func(ctx context.Context) error {
 		return c.Records.prune(ctx, s.records, c.Accounts.clock())

@@ -318,7 +318,7 @@ func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth
 		if err == nil || errors.Is(err, errNotQueued) || ctx.Err() != nil || s.isStopping() {
 			return
 		}
-		s.config.Logger.ErrorContext(ctx, "queued run not refused", "execution_id", q.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "refusal of a queued run not stored", "execution_id", q.ID, "error", err)
 		s.sleep(time.Second)
 	}
 }

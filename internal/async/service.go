@@ -131,7 +131,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	lost, err := c.Runs.RecoverQueued(ctx, c.Server, wait)
 	if lost > 0 {
-		c.Logger.WarnContext(ctx, "asynchronous runs lost with their server", "runs", lost)
+		c.Logger.WarnContext(ctx, "asynchronous runs lost, because their server has stopped", "runs", lost)
 	}
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func startMessage(r *pyth.ProcessRequest) (*protocol.StartProcess, error) {
 func checkCommand(faults *pyth.FieldErrors, r *pyth.ProcessRequest) {
 	switch {
 	case r.Command == "" && len(r.Args) == 0:
-		faults.Add("body.command", "is required, or args")
+		faults.Add("body.command", "is required if args is absent")
 	case r.Command != "" && len(r.Args) > 0:
 		faults.Add("body.args", "must be absent if command is present")
 	case len(r.Command) > maxArgument:

@@ -91,8 +91,8 @@ func (s *Server) addFiles() {
 	add(s, tool[fileReadInput, fileReadOutput]{
 		Tool: &sdk.Tool{
 			Name: "file_read", Title: "Read a file of a session",
-			Description: "Reads a file of a session. Text is returned as text, PNG, JPEG, GIF and WebP (at most 3 MiB) as images, other content as an embedded resource. " +
-				"Returns at most max_bytes (1 to 262144, default 32768); read on with offset = next_offset.",
+			Description: "Reads a file of a session. Text is returned as text. PNG, JPEG, GIF and WebP files of at most 3 MiB are returned as images. Other content is returned as an embedded resource. " +
+				"Returns at most max_bytes (1 to 262144, default 32768). To read on, set offset to next_offset.",
 			Annotations: &sdk.ToolAnnotations{ReadOnlyHint: true, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {
@@ -117,7 +117,7 @@ func (s *Server) addFiles() {
 	add(s, tool[fileListInput, fileListOutput]{
 		Tool: &sdk.Tool{
 			Name: "file_list", Title: "List the files of a session",
-			Description: "Lists the regular files of a session, recursively, with size in bytes and time of change; at most 500 files.",
+			Description: "Lists the regular files of a session, recursively, at most 500 files. Each file has its size in bytes and the time of its last change.",
 			Annotations: &sdk.ToolAnnotations{ReadOnlyHint: true, OpenWorldHint: &closed},
 		},
 		run: listFiles,

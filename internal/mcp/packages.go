@@ -29,7 +29,7 @@ func (s *Server) addPackages() {
 		Tool: &sdk.Tool{
 			Name: "package_add", Title: "Install a package",
 			Description: "Installs a package from PyPI or npm with its dependencies, for all later runs and sessions of the account. " +
-				"Takes seconds to minutes. Sessions that are already open do not get it: open a new session. pip install in the sandbox does not work.",
+				"Takes seconds to minutes. Sessions that are already open do not get the package: open a new session. pip install in the sandbox does not work.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &closed, IdempotentHint: true, OpenWorldHint: &open},
 		},
 		limits: func(p properties) {

@@ -71,9 +71,9 @@ func (s *Server) addRuns() {
 	add(s, tool[runCommandInput, runOutput]{
 		Tool: &sdk.Tool{
 			Name: "run_command", Title: "Run a shell command",
-			Description: "Runs a bash script in a sandbox and returns stdout, stderr and the exit code. In a session, it sees the files of the session. " +
-				"cd and variables of the script do not last; files and background processes do, until the session ends. Redirect the output of background processes to a file. " +
-				"Same limits as run_code; no network. In a session, a command gets no secrets.",
+			Description: "Runs a bash script in a sandbox and returns stdout, stderr and the exit code. In a session, the script sees the files of the session. " +
+				"The next call does not see the working directory and the variables of the script. Files and background processes last until the session ends. Redirect the output of background processes to a file. " +
+				"The limits are the limits of run_code, and there is no network. In a session, a command gets no secrets.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, OpenWorldHint: &closed},
 		},
 		limits: func(p properties) {

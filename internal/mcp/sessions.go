@@ -34,7 +34,7 @@ type sessionOutput struct {
 	Executions int64     `json:"executions" jsonschema:"The number of completed runs."`
 	Running    bool      `json:"running"`
 	CreatedAt  time.Time `json:"created_at"`
-	ExpiresAt  time.Time `json:"expires_at" jsonschema:"When the session ends if it is not used."`
+	ExpiresAt  time.Time `json:"expires_at" jsonschema:"The time at which the session ends if it is not used."`
 }
 
 // sessionsOutput is the result of session_list.
@@ -54,7 +54,7 @@ func (s *Server) addSessions() {
 		Tool: &sdk.Tool{
 			Name: "session_create", Title: "Open a session",
 			Description: "Opens a session: one interpreter that keeps variables, imports, files and the working directory between run_code calls. " +
-				"Returns its session_id. It ends after 10 minutes without calls (idle_timeout_ms: 1000 to 86400000), at the latest after 24 hours. " +
+				"Returns the session_id. The session ends after 10 minutes without calls (idle_timeout_ms: 1000 to 86400000), and at the latest after 24 hours. " +
 				"The number of open sessions is limited, so close sessions with session_close.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &closed, OpenWorldHint: &closed},
 		},
@@ -67,7 +67,7 @@ func (s *Server) addSessions() {
 	add(s, tool[noInput, sessionsOutput]{
 		Tool: &sdk.Tool{
 			Name: "session_list", Title: "List the open sessions",
-			Description: "Lists the open sessions of the account, oldest first, with session_id, language and the time at which each ends.",
+			Description: "Lists the open sessions of the account, oldest first, with session_id, language and the time at which each session ends.",
 			Annotations: &sdk.ToolAnnotations{ReadOnlyHint: true, OpenWorldHint: &closed},
 		},
 		run: listSessions,
@@ -75,7 +75,7 @@ func (s *Server) addSessions() {
 	add(s, tool[sessionInput, closedOutput]{
 		Tool: &sdk.Tool{
 			Name: "session_close", Title: "Close a session",
-			Description: "Ends a session and deletes its variables and files. Read the files that you need before.",
+			Description: "Ends a session and deletes its variables and files. Read the files that you need before you call this tool.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, OpenWorldHint: &closed},
 		},
 		run: closeSession,

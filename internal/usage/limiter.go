@@ -149,7 +149,7 @@ func (l *Limiter) checkStorage(ctx context.Context, user pyth.UserID, limit int6
 	if err != nil || used < limit {
 		return err
 	}
-	return pyth.Errorf(pyth.CodeQuotaExceeded, "The server stores the maximum of %s bytes of code and output of your runs. "+
+	return pyth.Errorf(pyth.CodeQuotaExceeded, "The stored code and output of your runs have reached the maximum of %s bytes. "+
 		"Delete runs, or send store: false with the next run, or ask the operator for a higher quota.", pyth.Digits(limit))
 }
 

@@ -172,7 +172,7 @@ func TestOptionalEmailConfirmation(t *testing.T) {
 	s.stop(t)
 
 	for flags, want := range map[string]string{
-		"--email-confirmation=optional": "settings of mail need --smtp-addr",
+		"--email-confirmation=optional": "the other mail settings need --smtp-addr",
 		"--email-confirmation=required --smtp-addr=127.0.0.1:1 --smtp-from=a@example.org":     "--email-confirmation needs --public-url or --confirm-url",
 		"--confirm-url=https://example.org --smtp-addr=127.0.0.1:1 --smtp-from=a@example.org": "--confirm-url needs --email-confirmation",
 	} {

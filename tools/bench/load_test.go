@@ -65,8 +65,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 
 func TestOpenLoopMeasuresFromSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The second request should have arrived one second before the start. So the
-		// latency of this request is one second.
+		// The second request was planned for one second before it really started. So its
+		// latency includes this second.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)

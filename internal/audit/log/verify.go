@@ -287,9 +287,9 @@ func (c *check) heads() {
 	if s := c.signed; s != nil {
 		switch {
 		case s.N > c.Size:
-			c.report("the last %d entries are missing: the stored checkpoint covers %d, there are %d", s.N-c.Size, s.N, c.Size)
+			c.report("the last %d entries are missing: the stored checkpoint covers %d entries, but the log has %d", s.N-c.Size, s.N, c.Size)
 		case s.N < c.Size:
-			c.report("the last %d entries were added without a signature: the stored checkpoint covers %d, there are %d", c.Size-s.N, s.N, c.Size)
+			c.report("the last %d entries were added without a signature: the stored checkpoint covers %d entries, but the log has %d", c.Size-s.N, s.N, c.Size)
 		case !c.broken && s.Hash != c.Root:
 			c.report("the entries differ from the entries that the stored checkpoint covers")
 		}
@@ -297,7 +297,7 @@ func (c *check) heads() {
 	if k := c.kept; k != nil {
 		switch {
 		case k.N > c.Size:
-			c.report("the last %d entries are missing: the earlier checkpoint covers %d, there are %d", k.N-c.Size, k.N, c.Size)
+			c.report("the last %d entries are missing: the earlier checkpoint covers %d entries, but the log has %d", k.N-c.Size, k.N, c.Size)
 		case !c.broken && (c.keptRoot == nil || *c.keptRoot != k.Hash):
 			c.report("the first %d entries differ from the entries that the earlier checkpoint covers: they were rewritten", k.N)
 		}

@@ -108,11 +108,11 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 		},
 		"the end is cut": {
 			[]string{`DELETE FROM audit WHERE sequence >= 7`},
-			[]string{"the last 2 entries are missing: the stored checkpoint covers 9, there are 7"},
+			[]string{"the last 2 entries are missing: the stored checkpoint covers 9 entries, but the log has 7"},
 		},
 		"more than the end is cut": {
 			[]string{`DELETE FROM audit WHERE sequence >= 5`},
-			[]string{"the last 4 entries are missing", "the last 2 entries are missing: the earlier checkpoint covers 7, there are 5"},
+			[]string{"the last 4 entries are missing", "the last 2 entries are missing: the earlier checkpoint covers 7 entries, but the log has 5"},
 		},
 		"all is deleted": {
 			[]string{`DELETE FROM audit`},
@@ -120,7 +120,7 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 		},
 		"all is deleted with the checkpoint": {
 			[]string{`DELETE FROM audit`, `DELETE FROM audit_checkpoint`},
-			[]string{"the last 7 entries are missing: the earlier checkpoint covers 7, there are 0"},
+			[]string{"the last 7 entries are missing: the earlier checkpoint covers 7 entries, but the log has 0"},
 		},
 		"entries are added without a signature": {
 			[]string{`INSERT INTO audit (sequence, hashes, record) SELECT 9, hashes, record FROM audit WHERE sequence = 8`},

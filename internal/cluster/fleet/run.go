@@ -357,7 +357,7 @@ func (r *run) sendRelease(ctx context.Context, secrets []pyth.SecretValue) error
 
 // The method "lost" returns the outcome of a run whose worker was lost.
 func (r *run) lost(err error) *pyth.Outcome {
-	r.fleet.config.Logger.Warn("run lost with its worker", "execution_id", r.job.ID, "worker", r.worker.Status.Name, "error", err)
+	r.fleet.config.Logger.Warn("run lost, because its worker was lost", "execution_id", r.job.ID, "worker", r.worker.Status.Name, "error", err)
 	return &pyth.Outcome{
 		Status: pyth.StatusKilled, Reason: pyth.ReasonWorkerLost, Signal: "SIGKILL", SessionEnded: r.job.Session != "",
 	}

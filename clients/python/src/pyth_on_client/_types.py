@@ -65,7 +65,7 @@ class Attempt:
 
     # The source code.
     code: str
-    # The explanation of the model.
+    # The model's explanation of the program.
     explanation: str
     # The run of the program. Absent if the program was not run.
     execution: Optional[ExecuteResponse] = None
@@ -312,7 +312,7 @@ class ExecuteResponse:
 
 @dataclasses.dataclass
 class Execution:
-    """A run with its code and output. The field stdout and all following fields are present only if the field state is ended and the field content is stored."""
+    """A run with its code and output. The output is present only if the field state is ended and the field content is stored. The output consists of the standard streams, the exception, the rich values and the files."""
 
     # When the server accepted the run.
     created_at: datetime.datetime
@@ -326,11 +326,11 @@ class Execution:
     state: ExecutionState
     # The source code of the program, if the server has it.
     code: Optional[str] = None
-    # Whether the server has the code and the output of the run.
+    # Whether the server has the code and the output of the run. Absent if the run has not ended.
     content: Optional[ContentState] = None
     # The name of the encrypted program. Absent if the program was not encrypted.
     encrypted_name: Optional[str] = None
-    # When the run ended. If the field state is queued or running, this field and all following fields are absent.
+    # When the run ended. Absent if the run has not ended.
     ended_at: Optional[datetime.datetime] = None
     # The uncaught exception that ended the program, if content is stored.
     error: Optional[ExecutionError] = None
@@ -360,7 +360,7 @@ class Execution:
     signal: Optional[str] = None
     # When a sandbox received the program. Absent if no sandbox has received the program.
     started_at: Optional[datetime.datetime] = None
-    # How the run ended, if the run has ended.
+    # How the run ended. Absent if the run has not ended.
     status: Optional[ExecutionStatus] = None
     # The standard error, if content is stored. U+FFFD replaces bytes that are not UTF-8.
     stderr: Optional[str] = None
@@ -370,7 +370,7 @@ class Execution:
     stdout: Optional[str] = None
     # True if stdout was longer than its limit. Absent if stdout is complete.
     stdout_truncated: Optional[bool] = None
-    # The resources that the run used, if the run has ended.
+    # The resources that the run used. Absent if the run has not ended.
     usage: Optional[Usage] = None
     # The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field.
     webhook: Optional[WebhookCreated] = None
@@ -416,11 +416,11 @@ class ExecutionSummary:
     language: Language
     # Whether the run is queued, running or ended.
     state: ExecutionState
-    # Whether the server has the code and the output of the run.
+    # Whether the server has the code and the output of the run. Absent if the run has not ended.
     content: Optional[ContentState] = None
     # The name of the encrypted program. Absent if the program was not encrypted.
     encrypted_name: Optional[str] = None
-    # When the run ended. If the field state is queued or running, this field and all following fields are absent.
+    # When the run ended. Absent if the run has not ended.
     ended_at: Optional[datetime.datetime] = None
     # The exit code of the program. Absent if a signal or a limit ended the program.
     exit_code: Optional[int] = None
@@ -434,9 +434,9 @@ class ExecutionSummary:
     signal: Optional[str] = None
     # When a sandbox received the program. Absent if no sandbox has received the program.
     started_at: Optional[datetime.datetime] = None
-    # How the run ended, if the run has ended.
+    # How the run ended. Absent if the run has not ended.
     status: Optional[ExecutionStatus] = None
-    # The resources that the run used, if the run has ended.
+    # The resources that the run used. Absent if the run has not ended.
     usage: Optional[Usage] = None
 
 
@@ -455,7 +455,7 @@ class GenerateRequest(TypedDict, total=False):
     language: Language
     # The limits of a run. An absent limit has its default value.
     limits: LimitsRequest
-    # The maximum number of attempts of the model to write a program that succeeds.
+    # The maximum number of attempts. In each attempt, the model writes one program.
     max_attempts: int
     # The model that writes the program. If absent, the server uses its default model.
     model: str
@@ -485,7 +485,7 @@ class GenerateResponse:
     code: str
     # When the server accepted the request.
     created_at: datetime.datetime
-    # The explanation of the model for the last attempt.
+    # The model's explanation of the last program.
     explanation: str
     # The ID of the generation.
     id: str
@@ -528,7 +528,7 @@ class KeyCreated:
     name: str
     # The first characters of the key.
     prefix: str
-    # What the key allows.
+    # The scopes of the key.
     scopes: List[Scope]
     # When the key expires. Absent if the key does not expire.
     expires_at: Optional[datetime.datetime] = None
@@ -548,7 +548,7 @@ class KeyInfo:
     name: str
     # The first characters of the key.
     prefix: str
-    # What the key allows.
+    # The scopes of the key.
     scopes: List[Scope]
     # When the key expires. Absent if the key does not expire.
     expires_at: Optional[datetime.datetime] = None
@@ -575,7 +575,7 @@ class KeyRequest(TypedDict, total=False):
     format: KeyFormat
     # A name that describes the purpose of the key.
     name: str
-    # What the key allows. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes.
+    # The scopes of the key. If absent, the key has all scopes except admin. A key that creates another key can grant only its own scopes.
     scopes: List[Scope]
 
 
@@ -617,7 +617,7 @@ class NetworkRequest(TypedDict, total=False):
 class OIDCInfo:
     """The sign-in at an OIDC provider."""
 
-    # The name of the provider, for a button.
+    # The name of the provider. Web pages show this name on the button that begins a sign-in.
     name: str
     # The path that begins a sign-in in a browser.
     path: str
@@ -897,7 +897,7 @@ class SessionInfo:
     created_at: datetime.datetime
     # The number of completed runs in the session.
     executions: int
-    # When the session ends if it is not used. Each use extends this time, up to the maximum age of a session.
+    # The time at which the session ends if it is not used. Each use moves this time forward, but not beyond the maximum age of a session.
     expires_at: datetime.datetime
     # The ID of the session.
     id: str
@@ -1065,11 +1065,11 @@ class UsageItem:
     executions: int
     # The sum of the input tokens and the output tokens of the model.
     generate_tokens: int
-    # The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds.
+    # The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products.
     memory_mib_ms: int
     # The number of bytes that the runs sent to other hosts and received from them.
     network_bytes: int
-    # The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output.
+    # The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output.
     storage_bytes: int
     # The day in UTC, if the parameter by is day. A run belongs to the day on which it ended.
     day: Optional[str] = None
@@ -1085,7 +1085,7 @@ class UsageQuota:
 
     # The maximum.
     limit: int
-    # The name of the limited resource or object.
+    # The name of the quota.
     name: QuotaName
     # How much of the limit is used now.
     used: int
@@ -1121,11 +1121,11 @@ class UsageTotals:
     executions: int
     # The sum of the input tokens and the output tokens of the model.
     generate_tokens: int
-    # The sum of one product for each run: the peak memory in MiB, multiplied by the wall time in milliseconds.
+    # The memory use of the runs. The server multiplies the peak memory of each run in MiB by its wall time in milliseconds, and adds these products.
     memory_mib_ms: int
     # The number of bytes that the runs sent to other hosts and received from them.
     network_bytes: int
-    # The encrypted size of the code and output of runs that the server stores now. This size decreases when the server deletes code and output.
+    # The size of the encrypted code and output of runs that the server stores now. This size decreases when the server deletes code and output.
     storage_bytes: int
 
 
@@ -1176,5 +1176,5 @@ class WebhookRequest(TypedDict, total=False):
 
     # The events to receive. If absent or empty, the webhook receives only execution.ended.
     events: List[WebhookEvent]
-    # The URL that receives the events, with https or http. The host must be a host that programs may connect to.
+    # The URL that receives the events. It must use https or http. Its host must be a host that programs may connect to.
     url: str
