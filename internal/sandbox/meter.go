@@ -69,7 +69,7 @@ func (m *meter) recalibrate(ctx context.Context) error {
 			return nil
 		}
 		if wait > time.Second {
-			return fmt.Errorf("%w: it uses %d MiB, and %d MiB after the boot", errResidue, m.overhead>>20, m.first>>20)
+			return fmt.Errorf("%w: it uses %d MiB, but it used only %d MiB after the boot", errResidue, m.overhead>>20, m.first>>20)
 		}
 		select {
 		case <-time.After(wait):

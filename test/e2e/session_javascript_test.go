@@ -235,6 +235,8 @@ func TestSessionNodeInterruptWorksAtAnyPoint(t *testing.T) {
 			"console.log('begun'); await new Promise(() => {})",
 			"setImmediate(() => {}); setImmediate(() => { console.log('begun'); for (;;); }); await new Promise(() => {})",
 			"process.nextTick(() => { console.log('begun'); for (;;); }); await new Promise(() => {})",
+			"console.log('begun'); for (;;) await 1",
+			"setImmediate(async () => { console.log('begun'); for (;;) await 1; }); setImmediate(() => {}); await new Promise(() => {})",
 		} {
 			for range 20 {
 				stream := s.openStream(t.Context(), t, object{"sessionId": s.ID, "code": code})

@@ -211,16 +211,16 @@ func TestAttack075HostHeaderMustMatchTarget(t *testing.T) {
 	}
 	target := "a.test:" + p
 	for _, c := range []struct{ name, target, request, want string }{
-		{"in a tunnel", target, "GET / HTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "a connection to " + target + " must not be for another host"},
+		{"in a tunnel", target, "GET / HTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "a connection to " + target + " must not be used for another host"},
 		{"in the URL in a tunnel", target, "GET http://b.test/ HTTP/1.1\r\nHost: " + target + "\r\n\r\n", "a request in a connection to " + target + " must have a path, not a URL"},
 		{"if there is none", target, "GET / HTTP/1.0\r\n\r\n", "a request to " + target + " must have a Host header"},
 		{"if there are two", target, "GET / HTTP/1.1\r\nHost: " + target + "\r\nHost: b.test\r\n\r\n", "a request to " + target + " is malformed"},
 		{"with a name for an address", "127.0.0.1:" + p, "GET / HTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "host b.test:" + p + " is not in network.allow"},
-		{"with a method in small letters", target, "get / HTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "a connection to " + target + " must not be for another host"},
+		{"with a method in small letters", target, "get / HTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "a connection to " + target + " must not be used for another host"},
 		{"after empty lines", target, "\r\n\r\nGET / HTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "a request to " + target + " is malformed"},
 		{"with a tab", target, "GET\t/\tHTTP/1.1\r\nHost: b.test:" + p + "\r\n\r\n", "a request to " + target + " is malformed"},
 		{"in HTTP/2 without TLS", target, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "a request to " + target + " is malformed"},
-		{"through another proxy", target, "CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n\r\n", "a connection to " + target + " must not be a proxy"},
+		{"through another proxy", target, "CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n\r\n", "a connection to " + target + " must not be used as a proxy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := r.connect(c.target)
@@ -234,7 +234,7 @@ func TestAttack075HostHeaderMustMatchTarget(t *testing.T) {
 		for _, b := range []byte("GET / HTTP/1.1\r\nHost: b.test\r\n\r\n") {
 			w.say(string(b))
 		}
-		equal(t, w.answer("GET"), refusal("a connection to "+target+" must not be for another host"))
+		equal(t, w.answer("GET"), refusal("a connection to "+target+" must not be used for another host"))
 	})
 	t.Run("in the second request of a tunnel", func(t *testing.T) {
 		w := r.connect(target)
@@ -249,7 +249,7 @@ func TestAttack075HostHeaderMustMatchTarget(t *testing.T) {
 		equal(t, w.answer("POST"), refusal("a request to "+target+" is malformed"))
 	})
 	for _, c := range r.connections() {
-		if c.Verdict == egress.Denied && c.SentBytes > 0 && c.Reason != "a connection to "+target+" must not be for another host" {
+		if c.Verdict == egress.Denied && c.SentBytes > 0 && c.Reason != "a connection to "+target+" must not be used for another host" {
 			t.Errorf("bytes were sent: %+v", c)
 		}
 	}

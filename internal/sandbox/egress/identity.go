@@ -15,7 +15,7 @@ func (s *clientConn) checkIdentity(t target, h host) *refusal {
 	if t.host.name == "" && h.name != "" {
 		return s.proxy.config.Policy.permit(s.run.rules, target{host: h, port: t.port})
 	}
-	return denied("a connection to %s must not be for another host", t)
+	return denied("a connection to %s must not be used for another host", t)
 }
 
 // checkHost applies checkIdentity to the Host header of a request.
@@ -28,7 +28,7 @@ func (s *clientConn) checkHost(t target, req *request) *refusal {
 		return denied("the Host header %v", err)
 	}
 	if named.port != t.port {
-		return denied("a connection to %s must not be for another port", t)
+		return denied("a connection to %s must not be used for another port", t)
 	}
 	return s.checkIdentity(t, named.host)
 }

@@ -95,7 +95,7 @@ func (s *clientConn) sendOther(up *upstream) error {
 		case openingIsHTTP:
 			return denied("a request to %s is malformed", up.target)
 		case openingIsForAnother:
-			return denied("a connection to %s must not be for another host", up.target)
+			return denied("a connection to %s must not be used for another host", up.target)
 		}
 		if _, err := up.Write(b); err != nil {
 			return err
@@ -163,7 +163,7 @@ func (s *clientConn) sendRequests(up *upstream) error {
 // a path, because a host in a URL would override the Host header.
 func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 	if req.Method == http.MethodConnect {
-		return denied("a connection to %s must not be a proxy", t)
+		return denied("a connection to %s must not be used as a proxy", t)
 	}
 	if !req.hasPath() {
 		return denied("a request in a connection to %s must have a path, not a URL", t)

@@ -116,12 +116,17 @@ class Session {
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
+    // `draining` contains the lines in a trace for the places where Node runs the reactions
+    // of promises. V8 may handle an interrupt there, between two reactions. If V8 has
+    // optimized an endless loop with `await`, V8 handles nearly all interrupts there.
+    this.draining = new Map();
     this.uncaught = process._fatalException;
     // `moved` maps the names of runs to the shifts of their columns.
     this.moved = new Map();
   }
 
   begin() {
+    this.findDraining();
     // Scripts of the inspector use the function import() of their context. Node can set
     // this function only for a new context. At the first use, Node warns that this
     // feature is experimental. So call import() once now, while warnings are disabled.
@@ -167,6 +172,21 @@ class Session {
     // Ignore errors of the thread. Without the thread, an interrupt ends the
     // session, and the agent detects this end.
     watch.on('error', () => {});
+  }
+
+  /**
+   * Finds the two places where Node runs the reactions of promises: after `nextTick`
+   * callbacks, and between two immediates. Node has no open records there.
+   */
+  findDraining() {
+    const find = async () => {
+      await undefined;
+      const { 4: line } = split(withAllFrames(() => new Error('').stack), '\n');
+      setIn(this.draining, line, true);
+    };
+    process.nextTick(find);
+    setImmediate(find);
+    setImmediate(() => {});
   }
 
   /** Makes each write to a stream complete before the call returns. */
@@ -302,8 +322,8 @@ class Session {
           follow();
         });
         setImmediate(after);
-        // RegExp's static properties contain the last match. Make an empty match, so
-        // that the program cannot find a match of this module.
+        // RegExp's static properties contain the last match. Match an empty string here,
+        // so that the program cannot read the last match that this module made.
         /^/.exec('');
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
@@ -401,21 +421,17 @@ class Session {
   fail(run, error, fromPromise = false) {
     if (run !== this.run || run.failed) return;
     run.failed = true;
-    // The listeners below belong to the program. If an interrupt ends one of them, the run
-    // ends with this outcome.
+    // The run has this outcome if an interrupt ends one of the program's listeners below,
+    // or if the error cannot be described.
     run.outcome = ['1', typeof error, '', '', '0'];
     if (hears('uncaughtExceptionMonitor')) {
       attempt(() => Reflect.apply(emit, process, ['uncaughtExceptionMonitor', error, fromPromise ? 'unhandledRejection' : 'uncaughtException']));
     }
     if (typeof error === 'string' && !fits(weight(error))) error = toText(error);
     this.show(error);
-    let said;
-    try {
-      said = errors.describe(error, run.name);
-    } catch {
-      said = [typeof error, '', '', '0']; // The program may have made this object unreadable.
-    }
-    this.end(run, ['1', said[0], said[1], said[2], said[3]]);
+    // The program may have made this object unreadable. Then the run keeps its outcome.
+    const said = attempt(() => errors.describe(error, run.name));
+    this.end(run, said === undefined ? run.outcome : ['1', said[0], said[1], said[2], said[3]]);
   }
 
   show(error) {
@@ -587,11 +603,21 @@ class Session {
     // If a program waits for promises in an endless loop, `busy` is never true. Stop
     // such a program after many interrupts.
     if (this.writes > 0) this.due = true;
-    else if (busy ? mayEnd(frames) : run.interrupts > 60) {
+    else if (busy ? this.mayEnd(run, frames) : run.interrupts > 60) {
       this.stop();
       return;
     }
     this.tell(2);
+  }
+
+  /**
+   * Returns whether the program can be terminated at its current place. If it was only at
+   * other places for many interrupts, returns true for each place. The agent would end the
+   * session soon, so the session loses nothing if Node aborts.
+   */
+  mayEnd(run, frames) {
+    if (getFrom(this.draining, frames[0])) return true;
+    return isTheirs(frames) && (!test(entering, frames[0]) || run.interrupts > 300);
   }
 
   /**
@@ -791,11 +817,6 @@ function isStopping(frames) {
     if (includes(frames[i], stopping)) return true;
   }
   return false;
-}
-
-/** Returns whether the program can be terminated at its current place. */
-function mayEnd(frames) {
-  return !test(entering, frames[0]) && isTheirs(frames);
 }
 
 function interruption(trace) {
