@@ -31,9 +31,8 @@ func (r *call) mayRepeat(err error) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		switch problem.Status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			// The server sends the statuses 429 and 503 only if it has not executed the
-			// request.
-			return problem.RetryAfter <= maxRetryAfter
+			// With Retry-After, the server has not executed the request.
+			return (r.repeatable || problem.RetryAfter > 0) && problem.RetryAfter <= maxRetryAfter
 		case http.StatusConflict:
 			return problem.Code == ErrorCodeInProgress
 		}

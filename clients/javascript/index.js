@@ -327,11 +327,16 @@ function encodeFiles({ files, ...options }) {
 /** Returns the time until the next attempt in milliseconds, or undefined if the request must not be repeated. */
 function retryDelay(call, error, attempt) {
   const backoff = 500 * 2 ** attempt * (0.5 + Math.random() / 2);
+  const repeatable = call.method !== 'POST' || call.headers?.['Idempotency-Key'] !== undefined;
   if (error instanceof ApiError) {
-    if ((error.status === 429 || error.status === 503) && (error.retryAfterMs ?? 0) <= maxRetryAfterMs) return error.retryAfterMs ?? backoff;
+    if (error.status === 429 || error.status === 503) {
+      // With Retry-After, the server has not executed the request.
+      if (error.retryAfterMs === undefined) return repeatable ? backoff : undefined;
+      return error.retryAfterMs <= maxRetryAfterMs ? error.retryAfterMs : undefined;
+    }
     return error.code === 'in_progress' ? backoff : undefined;
   }
   if (!(error instanceof TypeError)) return undefined; // fetch reports failures of the connection as TypeError.
   const refused = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'].includes(error.cause?.code);
-  return call.method !== 'POST' || call.headers?.['Idempotency-Key'] || refused ? backoff : undefined;
+  return repeatable || refused ? backoff : undefined;
 }
