@@ -98,8 +98,8 @@ type APIKey struct {
 	// ExpiresAt is the time when the key expires. It is zero if the key does not
 	// expire.
 	ExpiresAt time.Time
-	// Scopes contains the scopes of the key. They have the same order as in the result
-	// of the function Scopes.
+	// Scopes contains the scopes of the key, in the order in which the function Scopes
+	// returns them.
 	Scopes []Scope
 	// LastUsedAt is the time of the last request that used the key, accurate to one
 	// minute. It is zero if the key was never used.
@@ -188,8 +188,8 @@ type Credentials struct {
 }
 
 // Client describes the program that sent a request. The server compares the IP address
-// and the User-Agent header to recognize a retry. They do not prove identity, because
-// callers can forge them.
+// and the User-Agent header to recognize a retry. These two values do not prove identity,
+// because callers can forge them.
 type Client struct {
 	IP        string
 	UserAgent string
@@ -228,7 +228,7 @@ type AccountService interface {
 	// account has a second factor, Login also needs a code. Without a code it fails
 	// with CodeSecondFactorRequired. With a wrong code it fails with
 	// CodeInvalidSecondFactor. If the server requires a confirmed e-mail address, and
-	// the address is not confirmed, it fails with CodeEmailUnconfirmed.
+	// the address is not confirmed, Login fails with CodeEmailUnconfirmed.
 	Login(ctx context.Context, email, password, code string) (*Grant, error)
 	// Authenticate returns the owner of the credentials. If a request contains two
 	// credentials, both must belong to the same user.

@@ -92,7 +92,7 @@ type Invite struct {
 	Setup bool
 }
 
-// InviteError returns the error for an invite that cannot be used. The invite is
+// InviteError returns the error for an invite that cannot be used. Either the invite is
 // unknown, used or expired, or it belongs to another e-mail address.
 func InviteError() *Error {
 	return Errorf(CodeRegistrationClosed, "The invite is not valid: it is unknown, used or expired, or it belongs to another e-mail address. Ask an administrator for a new invite.")
@@ -144,18 +144,18 @@ type ResetTokenStore interface {
 	// token was mailed, it also confirms the e-mail address.
 	//
 	// If the address was not confirmed, another person may have registered the account.
-	// Then UseResetToken also deletes the API keys, the identities, the webhooks, the
-	// secrets, the packages and the encrypted programs, and sets User.TakenOverAt. Each
-	// lockfile gets a new revision, so that no change of packages that has already begun
-	// can succeed.
+	// In this case, UseResetToken also deletes the API keys, the identities, the
+	// webhooks, the secrets, the packages and the encrypted programs, and sets
+	// User.TakenOverAt. Each lockfile gets a new revision, so that changes of packages
+	// that have already begun fail.
 	//
 	// It fails with CodeNotFound if the token does not exist or is not valid at the given
 	// time.
 	UseResetToken(ctx context.Context, hash [32]byte, at time.Time, passwordHash string) error
 }
 
-// AdministrationStore contains the operations that administrators use. They concern the
-// accounts and the runs of all users.
+// AdministrationStore contains the operations that administrators use. These operations
+// concern the accounts and the runs of all users.
 type AdministrationStore interface {
 	// Users returns the users whose e-mail address contains the text "search", or whose
 	// ID is equal to this text. The comparison ignores case. Users returns users whose ID
@@ -215,9 +215,9 @@ type Reset struct {
 // administrator who calls a method. If it is "", the operator calls the method at the
 // command line. AdminService is safe for concurrent use. All errors are *Error.
 type AdminService interface {
-	// Users returns the users who match the search text, like
-	// AdministrationStore.Users. It also returns the last ID of this page, which is
-	// needed to request the next page. On the last page, the returned ID is "".
+	// Users returns the users who match the search text, like AdministrationStore.Users.
+	// It also returns the last ID of this page. The caller passes this ID as "after" to
+	// get the next page. On the last page, the returned ID is "".
 	Users(ctx context.Context, search string, after UserID, limit int) ([]*User, UserID, error)
 	User(ctx context.Context, id UserID) (*User, error)
 	CreateUser(ctx context.Context, actor UserID, n NewUser) (*CreatedUser, error)
@@ -236,8 +236,8 @@ type AdminService interface {
 	// DeleteSecondFactor removes the second factor of a user who has lost it.
 	DeleteSecondFactor(ctx context.Context, actor, id UserID) error
 	// Invites returns the unused invites, oldest first. It also returns the last ID of
-	// this page, which is needed to request the next page. On the last page, the
-	// returned ID is "".
+	// this page. The caller passes this ID as "after" to get the next page. On the last
+	// page, the returned ID is "".
 	Invites(ctx context.Context, after InviteID, limit int) ([]*Invite, InviteID, error)
 	// CreateInvite returns a new invite and its code. The server does not store the
 	// code. If "lifetime" is 0, the invite is valid for 7 days.
@@ -255,8 +255,8 @@ type ActiveExecution struct {
 // for concurrent use.
 type OperationsService interface {
 	// ActiveExecutions returns the running and waiting runs of all users, oldest first.
-	// It also returns the last ID of this page, which is needed to request the next
-	// page. On the last page, the returned ID is "".
+	// It also returns the last ID of this page. The caller passes this ID as "after" to
+	// get the next page. On the last page, the returned ID is "".
 	ActiveExecutions(ctx context.Context, after ExecutionID, limit int) ([]*ActiveExecution, ExecutionID, error)
 	// CancelExecution cancels a run of any user. It returns the record of the run and
 	// its user.

@@ -17,8 +17,8 @@ type BackupFile struct {
 
 // BackupService makes backups of the data of a server. It is safe for concurrent use.
 type BackupService interface {
-	// MakeBackup makes a backup and verifies it. It fails with CodeConflict if another
-	// call has not closed its backup yet. The parameter "actor" is the administrator who
+	// MakeBackup makes a backup and verifies it. It fails with CodeConflict while an
+	// earlier backup is not closed yet. The parameter "actor" is the administrator who
 	// receives the backup.
 	MakeBackup(ctx context.Context, actor UserID) (*BackupFile, error)
 }

@@ -94,9 +94,9 @@ type EncryptedService interface {
 }
 
 // ReservationHost holds the sandboxes of reservations. It may run in another process
-// or on another machine. If a Job names a reservation, Start runs the Job in the
-// reserved sandbox and ends the reservation. Start fails with CodeNotFound if the
-// job's user has no reservation with this ID.
+// or on another machine. If a Job names a reservation, Dispatcher.Start runs the Job in
+// the reserved sandbox and ends the reservation. Dispatcher.Start fails with CodeNotFound
+// if the job's user has no reservation with this ID.
 type ReservationHost interface {
 	Dispatcher
 	// Reserve takes a sandbox, mounts the layers and waits until the sandbox has

@@ -57,8 +57,8 @@ type Generation struct {
 	// MissingPackages contains packages that a program imported but that are not
 	// installed.
 	MissingPackages []string
-	// Calls is the number of requests to the model. It also counts requests for which
-	// the reply contained no program.
+	// Calls is the number of requests to the model. It also counts requests whose reply
+	// contained no program.
 	Calls int
 	Usage TokenUsage
 	// Stopped is the reason why the server did not run or correct the last program.

@@ -108,11 +108,12 @@ type PackageService interface {
 	// versions if possible.
 	AddPackage(ctx context.Context, user UserID, language Language, requirement string, progress PackageProgress) (*PackageChange, error)
 	// RemovePackage removes a package that the user requested. It also removes
-	// dependencies that no other package needs. If another package needs the removed
-	// package, it stays installed as a dependency. RemovePackage fails with
-	// CodeNotFound if the package is not installed. It fails with CodeConflict if the
-	// package is only a dependency. If language is "", RemovePackage searches the
-	// lockfiles of all languages, Python first.
+	// dependencies that no other package needs. If another package needs the package,
+	// RemovePackage deletes only the user's requirement, and the package stays installed
+	// as a dependency. RemovePackage fails with CodeNotFound if the package is not
+	// installed. It fails with CodeConflict if the package is only a dependency. If
+	// language is "", RemovePackage searches the lockfiles of all languages, Python
+	// first.
 	RemovePackage(ctx context.Context, user UserID, language Language, name string) (*PackageChange, error)
 }
 

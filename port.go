@@ -25,8 +25,8 @@ type PortService interface {
 	// reserved. It fails with CodePortUnavailable if no server listens on the port. It
 	// fails with CodeTooManyExecutions if the session has too many streams.
 	DialPort(ctx context.Context, user UserID, session SessionID, port int) (net.Conn, error)
-	// SharePort signs the right to use a port. It fails as DialPort does, but it does not
-	// connect.
+	// SharePort signs the right to use a port. It fails with the same errors as DialPort,
+	// but it does not connect.
 	SharePort(ctx context.Context, user UserID, session SessionID, port int, lifetime time.Duration) (*PortShare, error)
 	// CheckPortShare checks a signature for a port of a session. It returns the user who
 	// signed it, and the time when the right ends. It fails with CodeUnauthenticated if

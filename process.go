@@ -79,8 +79,8 @@ type ProcessOutput struct {
 // ProcessService runs processes in sessions, beside the interpreter. It is safe for
 // concurrent use, and does not wait for runs. The processes survive the calls, and end
 // with their session. Each call counts as a use of the session. Each byte of input, and
-// each byte of output that a caller receives, also counts as a use. A process alone does
-// not prolong its session.
+// each byte of output that a caller receives, also counts as a use. A running process
+// itself does not count as a use, so it does not prolong its session.
 //
 // The methods fail with CodeNotFound if the session or the process does not exist, or if
 // the session belongs to another user. A session remembers its last 256 processes. It

@@ -77,10 +77,10 @@ type QueueStore interface {
 	// RemoveServer removes a server. The claims of this server on queued runs end, so
 	// that other servers can claim these runs.
 	RemoveServer(ctx context.Context, server ServerID) error
-	// LostExecutions removes all other servers that have not called KeepServer for the
-	// given time. It also ends the claims of these servers. It returns the asynchronous
-	// runs that have started and whose server is no longer alive, but no more than
-	// "limit" runs.
+	// LostExecutions removes all servers that have not called KeepServer for the time
+	// "silence", except the given server. It also ends the claims of these servers. It
+	// returns the asynchronous runs that have started and whose server is no longer
+	// alive, but no more than "limit" runs.
 	LostExecutions(ctx context.Context, server ServerID, silence time.Duration, limit int) ([]*ExecutionRecord, error)
 }
 

@@ -152,8 +152,8 @@ func AnyOfLanguages() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// LanguageOf returns the language of a file, which it finds by the file extension. It
-// returns "" if the extension is unknown.
+// LanguageOf returns the language to which the extension of the file belongs. It returns
+// "" if the extension is unknown.
 func LanguageOf(file string) Language {
 	extension := path.Ext(file)
 	if extension == "" {
@@ -168,8 +168,8 @@ func LanguageOf(file string) Language {
 	return ""
 }
 
-// Known reports whether the function Languages returns the language. A server may offer
-// only some of the known languages.
+// Known reports whether the language is in the result of the function Languages. A server
+// may offer only some of the known languages.
 func (l Language) Known() bool {
 	_, e := l.entry()
 	return e.name == l

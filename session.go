@@ -147,9 +147,9 @@ type SessionStreams interface {
 }
 
 // SessionHost holds the sandboxes of sessions. It may run in another process or on
-// another machine. If a Job names a session, Start runs the Job in this session. Start
-// fails with CodeNotFound if the session no longer exists. The caller must ensure that
-// only one job or file operation uses a session at a time.
+// another machine. If a Job names a session, Dispatcher.Start runs the Job in this
+// session. Dispatcher.Start fails with CodeNotFound if the session no longer exists. The
+// caller must ensure that only one job or file operation uses a session at a time.
 type SessionHost interface {
 	Dispatcher
 	// OpenSession starts the interpreter of a session and returns when the interpreter

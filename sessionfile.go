@@ -91,8 +91,8 @@ type OpenFile interface {
 // FileService works with the files of sessions below their initial working directories.
 // It does not wait for runs, so it works while programs run. It never follows a symbolic
 // link: a path through a link fails with CodeConflict. Only paths that workpath.Fault
-// accepts are valid; others fail with CodeInvalid. Some methods also accept the path "",
-// which means the working directory.
+// accepts are valid; all other paths fail with CodeInvalid. Some methods also accept the
+// path "", which means the working directory.
 //
 // All methods are safe for concurrent use. They fail with CodeNotFound if the session or
 // the path does not exist. They fail with CodeTooLarge if the disk of the session is
@@ -114,9 +114,9 @@ type FileService interface {
 	// be empty; otherwise RemovePath fails with CodeConflict.
 	RemovePath(ctx context.Context, user UserID, session SessionID, path string, recursive bool) error
 	// MovePath renames a file or a directory, and creates missing directories above the
-	// new path. If overwrite is false and the new path exists, it fails with
-	// CodeConflict. If overwrite is true, it replaces the existing file, or the existing
-	// directory with its content.
+	// new path. If overwrite is false and the new path exists, MovePath fails with
+	// CodeConflict. If overwrite is true, MovePath replaces the existing file, or the
+	// existing directory with its content.
 	MovePath(ctx context.Context, user UserID, session SessionID, from, to string, overwrite bool) error
 	// CopyPath copies a file or a directory. The rules for the new path are the same as
 	// in MovePath. The copy appears at the new path in one step, when it is complete.
@@ -129,22 +129,22 @@ type FileService interface {
 	// nothing changes.
 	CreateFile(ctx context.Context, user UserID, session SessionID, path string, content io.Reader) (created bool, err error)
 	// PackFiles writes an archive of a directory or of a file to w. The archive contains
-	// regular files and directories only. It calls "begin" before the first write. The
-	// path may be "".
+	// regular files and directories only. PackFiles calls "begin" before the first write.
+	// The path may be "".
 	PackFiles(ctx context.Context, user UserID, session SessionID, path string, format ArchiveFormat, begin func(), w io.Writer) error
-	// UnpackFiles unpacks an archive into a directory, which it creates if it is missing.
-	// It replaces existing files, and returns the number of entries. It fails with
-	// CodeInvalid if the archive contains an entry that is neither a file nor a
-	// directory, an invalid path, or the same path twice. If it fails, it has changed
-	// nothing. The path may be "".
+	// UnpackFiles unpacks an archive into a directory. It creates the directory if the
+	// directory is missing. It replaces existing files, and returns the number of
+	// entries. UnpackFiles fails with CodeInvalid if the archive contains an invalid
+	// path, the same path twice, or an entry that is neither a file nor a directory. If
+	// UnpackFiles fails, it has changed nothing. The path may be "".
 	UnpackFiles(ctx context.Context, user UserID, session SessionID, path string, format ArchiveFormat, content io.Reader) (entries int, err error)
 	// WatchFiles calls the function "to" for each change in a directory. If "recursive"
 	// is true, it also watches the directories below this directory. When the context
-	// ends, it returns the cause of the context. When the directory is removed, it
-	// returns nil. It calls "begin" when the watch has begun, before it reports the first
-	// change. If a file replaces another file, WatchFiles reports the file as created. If
-	// a file moves from an unwatched directory, WatchFiles reports it as created. If a
-	// file moves to an unwatched directory, WatchFiles reports it as removed. The path
-	// may be "". A session can have 8 watches at the same time.
+	// ends, WatchFiles returns the cause of the context. When the directory is removed,
+	// WatchFiles returns nil. It calls "begin" when the watch has begun, before it
+	// reports the first change. If a file replaces another file, WatchFiles reports the
+	// file as created. If a file moves from an unwatched directory, WatchFiles reports it
+	// as created. If a file moves to an unwatched directory, WatchFiles reports it as
+	// removed. The path may be "". A session can have 8 watches at the same time.
 	WatchFiles(ctx context.Context, user UserID, session SessionID, path string, recursive bool, begin func() error, to func(*FileEvent) error) error
 }

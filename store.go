@@ -61,11 +61,12 @@ type UserStore interface {
 	// address in more than case, SetEmail sets User.EmailUnconfirmedAt to the given
 	// time. SetEmail deletes the reset tokens and the e-mail confirmations of the user.
 	SetEmail(ctx context.Context, id UserID, email string, unconfirmedAt time.Time) error
-	// DeleteUser deletes the user and all rows that belong to the user. Records of the
-	// audit log stay, and EraseAudit removes their content. For a user with many runs,
-	// DeleteUser uses several transactions, so that other writers do not wait too long.
-	// The last transaction deletes the user and the credentials. DeleteUser fails with
-	// CodeLastAdmin if no enabled administrator would remain.
+	// DeleteUser deletes the user and all rows that belong to the user. It does not
+	// delete the records of the audit log. EraseAudit removes the content of these
+	// records. For a user with many runs, DeleteUser uses several transactions, so that
+	// other writers do not wait too long. The last transaction deletes the user and the
+	// credentials. DeleteUser fails with CodeLastAdmin if no enabled administrator would
+	// remain.
 	DeleteUser(ctx context.Context, id UserID) error
 }
 

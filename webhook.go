@@ -331,8 +331,8 @@ type WebhookStore interface {
 	// ResetScheduled makes UnscheduledDeliveries return all pending deliveries again.
 	ResetScheduled(ctx context.Context) error
 	// DeleteOldDeliveries deletes deliveries that were created before the given time.
-	// It also deletes webhooks for one run that were created before this time. It
-	// deletes no more than "limit" deliveries and "limit" webhooks. It returns the
-	// number of deleted deliveries.
+	// It also deletes the webhooks that belong to a single run and were created before
+	// this time. It deletes no more than "limit" deliveries and "limit" webhooks. It
+	// returns the number of deleted deliveries.
 	DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -733,7 +733,7 @@ type OutputEvent struct {
 	Text string `json:"text"`
 }
 
-// OutputFile: A file that a run created.
+// OutputFile: A file from the working directory after a run.
 type OutputFile struct {
 	// The content of the file. The field encoding says how the content is encoded.
 	Content string `json:"content"`

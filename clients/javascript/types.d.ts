@@ -567,7 +567,7 @@ export interface OutputEvent {
   text: string;
 }
 
-/** A file that a run created. */
+/** A file from the working directory after a run. */
 export interface OutputFile {
   /** The content of the file. The field encoding says how the content is encoded. */
   content: string;

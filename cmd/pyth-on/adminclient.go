@@ -31,7 +31,7 @@ type adminFlags struct {
 
 	adminServerFlags
 
-	PublicURL string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. A running server uses its own setting."`
+	PublicURL string `name:"public-url" placeholder:"URL" help:"Address of the API in links to users. If the server is running, its setting applies instead of this flag."`
 }
 
 // adminServerFlags select a running server, and the API key of an administrator.

@@ -16,7 +16,7 @@ import (
 )
 
 type auditCommand struct {
-	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. The exit code is 1 if the check fails."`
+	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed or moved, and that no entry was added without a signature. The exit code is 1 if the check fails."`
 	Export auditExportCommand `cmd:"" help:"Write the entries to standard output as JSON, one per line, oldest first."`
 	Key    auditKeyCommand    `cmd:"" help:"Print the public key that verifies the signatures of checkpoints."`
 	List   auditListCommand   `cmd:"" help:"List the entries of your account on a server, newest first."`

@@ -55,7 +55,7 @@ func (c *backupCommand) Run() (err error) {
 	b := &app.Backup{Store: store, Keeper: keeper, Version: version, Progress: delaySteps(newProgress(os.Stderr))}
 	if c.WithRootKey {
 		if _, ok := keeper.(*vault.FileKeeper); !ok {
-			return fmt.Errorf("--with-root-key needs the root key in a file, but it is in %s; store the value of the variable in another way", rootKeyVariable)
+			return fmt.Errorf("--with-root-key can add only a root key from a file, but the root key is in the variable %s; store the value of the variable yourself, and make the backup without --with-root-key", rootKeyVariable)
 		}
 		b.RootKeyFile = c.path(c.DataDir)
 	}

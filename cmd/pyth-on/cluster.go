@@ -13,7 +13,7 @@ import (
 // clusterFlags determine how a server or a worker connects to NATS and joins the
 // cluster.
 type clusterFlags struct {
-	JoinTokenFile    string `type:"existingfile" help:"File with the joining token in one line. The token has at least 16 characters, and is the same for all servers and workers. You can also set PYTH_ON_JOIN_TOKEN to the token."`
+	JoinTokenFile    string `type:"existingfile" help:"File with the joining token in one line. The token has at least 16 characters, and is the same for all servers and workers. Instead of a file, you can set PYTH_ON_JOIN_TOKEN to the token."`
 	NATSCA           string `name:"nats-ca" type:"existingfile" help:"File with the certificates of the certificate authorities that sign the NATS server's certificate (default: the certificate authorities of the system)."`
 	NATSCertificate  string `name:"nats-certificate" type:"existingfile" help:"File with the client certificate for NATS."`
 	NATSKey          string `name:"nats-key" type:"existingfile" help:"File with the private key of the client certificate."`

@@ -77,7 +77,7 @@ func complete(node *kong.Node, words []string) []string {
 	}
 	last := words[len(words)-1]
 	flags := slices.Clone(node.Flags)
-	var pending *kong.Flag // The flag whose value is the next word.
+	var pending *kong.Flag // The next word is the value of this flag.
 	for _, word := range words[:len(words)-1] {
 		switch {
 		case pending != nil:
@@ -87,7 +87,7 @@ func complete(node *kong.Node, words []string) []string {
 		default:
 			i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == word && !n.Hidden })
 			if i < 0 {
-				continue // An argument.
+				continue // The word is an argument.
 			}
 			node = node.Children[i]
 			flags = append(flags, node.Flags...)

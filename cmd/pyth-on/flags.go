@@ -24,15 +24,15 @@ type imageFlags struct {
 }
 
 type poolFlags struct {
-	Warm              int           `default:"2" help:"Minimum number of warm sandboxes (booted, but not used yet) for Python. Under load the server keeps more: up to four per processor or a quarter of --max-sandboxes, whichever is less."`
+	Warm              int           `default:"2" help:"Minimum number of warm sandboxes (booted, but not used yet) for Python. Under load the server keeps more warm sandboxes. For all languages and custom images together, it keeps at most four per processor, and at most a quarter of --max-sandboxes. The minimums apply even if they are larger."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes (booted, but not used yet) for JavaScript and TypeScript."`
 	MaxRunning        int           `default:"0" reload:"" help:"Maximum number of running programs (default: eight per processor)."`
-	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, the maximum applies to all workers together. By default, such a server has no maximum, and each worker has its own maximum."`
+	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" reload:"" help:"Maximum number of running programs per user (default: three quarters of --max-running). On a server with --dispatch, the maximum applies to all workers together, and the default is no maximum. Each worker also applies its own maximum."`
 	MaxQueued         int           `default:"256" reload:"" help:"Maximum number of programs that wait in the queue. The server refuses further programs with 503."`
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" reload:"" help:"Maximum number of programs of one user that wait in the queue. The server refuses further programs with 429."`
 	MaxSandboxes      int           `default:"0" reload:"" help:"Maximum number of sandboxes, including idle ones (default: the number that fits in a quarter of the memory). The number is never lower than --max-running."`
 	MaxRunningMemory  int64         `default:"0" unit:"MiB" reload:"" help:"Maximum sum of the memory limits of running programs, in MiB (default: half of the memory). Further programs wait. If the limit of a single program is larger than this maximum, the program runs alone."`
-	MaxSessions       int           `default:"0" reload:"" help:"Maximum number of sessions and reserved sandboxes (default: three quarters of --max-sandboxes)."`
+	MaxSessions       int           `default:"0" reload:"" help:"Maximum number of sessions and reserved sandboxes together (default: three quarters of --max-sandboxes)."`
 	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" reload:"" help:"Maximum number of sessions per user."`
 	SessionIdle       time.Duration `default:"10m" reload:"" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which the server destroys a user's idle sandbox. With 0, the server destroys a sandbox after each program."`
@@ -90,7 +90,7 @@ type packageFlags struct {
 	PackageTimeout         time.Duration `default:"15m" help:"Time-out for installing or removing packages."`
 	PackageResolveTimeout  time.Duration `default:"5m" help:"Time-out for pip or npm to choose package versions."`
 	PackageMemory          int64         `default:"1024" unit:"MiB" help:"Memory limit for pip or npm when it chooses package versions, in MiB."`
-	BasePackages           []string      `placeholder:"LIST" help:"Packages that every user has, separated by commas, for example numpy==2.*,pandas,npm:lodash. An npm package begins with npm:, and the other packages are Python packages. The server installs them when it starts. You can repeat this flag."`
+	BasePackages           []string      `placeholder:"LIST" help:"Packages that every user has, separated by commas, for example numpy==2.*,pandas,npm:lodash. The name of an npm package begins with npm:. All other packages are Python packages. The server installs the packages when it starts. You can repeat this flag."`
 }
 
 // config converts the flags to the configuration of packages. It reads the credentials

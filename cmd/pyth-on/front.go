@@ -26,7 +26,7 @@ type tlsFlags struct {
 	ACMECA        string        `name:"acme-ca" type:"existingfile" help:"PEM file with the certificate authorities that sign the ACME server's certificate (default: the certificate authorities of the system)."`
 	ACMEEmail     string        `name:"acme-email" help:"Contact address for the account at the ACME server."`
 	RedirectAddr  string        `name:"redirect-addr" help:"Address of a second listener for HTTP without TLS, which redirects browsers to HTTPS and answers the challenges of the ACME server."`
-	HSTS          time.Duration `name:"hsts" default:"0s" help:"How long browsers must use only HTTPS for this host, on all ports (HSTS), for example 8760h. With 0, the server sends no such header."`
+	HSTS          time.Duration `name:"hsts" default:"0s" help:"How long browsers must use only HTTPS for this host, on all ports (HSTS), for example 8760h. With 0, the server does not send the header Strict-Transport-Security."`
 }
 
 // watchInterval is the time between two checks whether the certificate files have

@@ -22,7 +22,7 @@ type generateCommand struct {
 	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`
 	Execute    bool          `default:"true" negatable:"" help:"Run the program. If the program fails, the model corrects it."`
 	Attempts   int           `default:"3" help:"Maximum number of attempts. In each attempt, the model writes one program."`
-	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program. You can repeat this flag."`
+	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file to copy to the working directory of the program. You can repeat this flag."`
 	Allow      []string      `env:"-" help:"Hosts that the program may connect to."`
 	Session    string        `env:"-" help:"ID of a session on the server. The program runs in this session."`
 	Timeout    time.Duration `default:"${timeout}" help:"Time-out of each run."`

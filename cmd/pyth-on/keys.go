@@ -84,7 +84,7 @@ func lockShared(ctx context.Context, store *postgres.Store, keeper vault.Rotator
 			return nil, err
 		}
 		if !rotating {
-			return nil, errors.New("the other servers of the database would not know a new root key from this command; " +
+			return nil, errors.New("other servers of the same database would not have the new root key that this command creates; " +
 				"first give the new root key to all servers, as the page PostgreSQL of the documentation describes")
 		}
 	}

@@ -19,14 +19,14 @@ type loginCommand struct {
 	URL     string `arg:"" optional:"" help:"Address of the server (default: the server of the profile)."`
 	Email   string `env:"-" help:"E-mail address of the account (default: ask for it)."`
 	WithKey bool   `env:"-" help:"Use an existing API key. The command asks for the key, or reads one line of standard input."`
-	Admin   bool   `env:"-" help:"Also give the new key the scope admin, for the commands users and invites with --server."`
+	Admin   bool   `env:"-" help:"Give the new key the scope admin too. The commands 'users', 'invites' and 'backup' need this scope if you use --server."`
 	Profile string `placeholder:"NAME" help:"Name of the profile (default: 'default')."`
 
 	jsonFlag
 }
 
 func (*loginCommand) Help() string {
-	return "The command asks for the password, or reads it as one line of standard input. It creates an API key for this machine, " +
+	return "The command asks for the password, or reads it as one line of standard input. The command then creates an API key for this machine, " +
 		"and stores the key in the profile. If the account has a second factor, the command also asks for a code, or reads the code as the next line. The file with the profiles is ~/.config/pyth-on/profiles.json, and only you can read it. " +
 		"The command `pyth-on logout` revokes the key."
 }

@@ -23,7 +23,7 @@ type commands struct {
 	Serve    serveCommand     `cmd:"" help:"Serve the API over HTTP."`
 	Worker   workerCommand    `cmd:"" help:"Run the programs of servers that use --dispatch."`
 	Run      runCommand       `cmd:"" help:"Run one program in a sandbox, on this machine or on a server."`
-	Generate generateCommand  `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
+	Generate generateCommand  `cmd:"" help:"Let a model write a program, and run the program on this machine or on a server."`
 	Keys     keysCommands     `cmd:"" help:"Rotate and check the encryption keys."`
 	Migrate  migrateCommand   `cmd:"" help:"Copy an SQLite database to a PostgreSQL database."`
 	Backup   backupCommand    `cmd:"" help:"Copy all data of a server to one file, even while the server runs."`

@@ -13,7 +13,7 @@ import (
 type modelFlags struct {
 	Model            string        `default:"${model}" help:"The model that writes programs."`
 	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"URL of the Messages API of a gateway or of a compatible server (default: the URL of Anthropic's API)."`
-	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. You can also set ANTHROPIC_API_KEY to the key."`
+	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. Instead of a file, you can set ANTHROPIC_API_KEY to the key."`
 	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the server enforces the format of the model's answer. With 'schema', the request contains a JSON schema. With 'tool', the model must answer with a tool call. Use 'tool' for models and servers that do not support JSON schemas."`
 	GenerateTimeout  time.Duration `default:"3m" help:"Time-out for one answer from the model."`
 }

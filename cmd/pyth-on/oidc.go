@@ -12,7 +12,7 @@ type oidcFlags struct {
 	OIDCIssuer           string   `name:"oidc-issuer" placeholder:"URL" help:"URL of the OIDC provider at which users can sign in, for example https://accounts.google.com (default: no provider). Needs --public-url."`
 	OIDCClientID         string   `name:"oidc-client-id" placeholder:"ID" help:"Client ID of this server at the OIDC provider."`
 	OIDCClientSecretFile string   `name:"oidc-client-secret-file" type:"existingfile" help:"File with the client secret of this server at the OIDC provider."`
-	OIDCName             string   `name:"oidc-name" default:"OpenID Connect" placeholder:"TEXT" help:"Name of the OIDC provider on buttons."`
+	OIDCName             string   `name:"oidc-name" default:"OpenID Connect" placeholder:"TEXT" help:"Name of the OIDC provider. Web pages show this name on the button that begins a sign-in."`
 	OIDCAllowedDomains   []string `name:"oidc-allowed-domains" placeholder:"LIST" help:"Domains of e-mail addresses that may log in with the OIDC provider, for example example.org (default: all domains)."`
 	OIDCCreateAccounts   string   `name:"oidc-create-accounts" default:"on" enum:"on,off" help:"Whether the first login with the OIDC provider creates an account: ${enum}. This setting does not depend on --registration."`
 }

@@ -15,7 +15,7 @@ const exportTimeout = 5 * time.Second
 
 type otlpFlags struct {
 	OTLPEndpoint string `name:"otlp-endpoint" placeholder:"URL" help:"URL of an OpenTelemetry collector for traces and metrics, for example http://127.0.0.1:4318 (default: the variable OTEL_EXPORTER_OTLP_ENDPOINT). Without this flag and this variable, the server sends no traces and metrics."`
-	OTLPSampling int64  `name:"otlp-sampling" default:"100" unit:"%" help:"Percentage of the requests whose traces are sent."`
+	OTLPSampling int64  `name:"otlp-sampling" default:"100" unit:"%" help:"Percentage of the requests for which the process sends a trace."`
 }
 
 // exporter returns the exporter of traces and metrics. It returns nil if no collector

@@ -17,7 +17,7 @@ import (
 
 // outputFlags select the files and rich values to save.
 type outputFlags struct {
-	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Files of the program to save, for example *.csv. You can repeat this flag."`
+	Output    []string `name:"output" short:"o" sep:"none" env:"-" placeholder:"PATTERN" help:"Pattern of the files to save from the working directory of the program, for example *.csv. You can repeat this flag."`
 	Results   bool     `env:"-" help:"Save the rich values of the program, such as figures, as files."`
 	OutputDir string   `env:"-" default:"." placeholder:"DIR" help:"Directory for saved files and rich values (default: the working directory)."`
 }
@@ -86,7 +86,7 @@ func (o *outputs) saveFile(f *client.OutputFile) error {
 // saveSelected saves the file if the user has selected it.
 func (o *outputs) saveSelected(name string, content []byte) error {
 	if !o.selects(name) {
-		fmt.Fprintf(os.Stderr, "pyth-on: not saved: %s, because no pattern of --output selects it\n", printable.Clean(name))
+		fmt.Fprintf(os.Stderr, "pyth-on: did not save %s, because the file is hidden or --output does not select it\n", printable.Clean(name))
 		return nil
 	}
 	return o.save(name, content)

@@ -15,7 +15,7 @@ import (
 type packagesCommands struct {
 	List   packagesListCommand   `cmd:"" help:"List the packages of a language."`
 	Add    packagesAddCommand    `cmd:"" help:"Install packages with their dependencies."`
-	Remove packagesRemoveCommand `cmd:"" help:"Remove a package and the dependencies that nothing else needs."`
+	Remove packagesRemoveCommand `cmd:"" help:"Remove a package and the dependencies that no other package needs."`
 }
 
 // languageFlag is the flag that selects the language of packages.

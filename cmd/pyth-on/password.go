@@ -54,7 +54,7 @@ func readPasswordTwice(ctx context.Context, prompt, repeat, plural string) (stri
 // context ends.
 func ask(ctx context.Context, in *bufio.Reader, prompt string) (string, error) {
 	fmt.Fprint(os.Stderr, prompt)
-	defer fmt.Fprintln(os.Stderr) // The terminal does not show the user's line break.
+	defer fmt.Fprintln(os.Stderr) // Print a line break, because the terminal does not show the user's line break.
 	return unlessDone(ctx, func() (string, error) { return readLine(in) })
 }
 

@@ -40,7 +40,9 @@ func readProfiles() (*profiles, error) {
 	p := &profiles{byName: map[string]profile{}}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return p, nil // Services have no home directory. The method write reports this.
+		// Return no error here, because services have no home directory. The method
+		// "write" reports the error.
+		return p, nil
 	}
 	p.path = filepath.Join(dir, "pyth-on", "profiles.json")
 	f, err := os.Open(p.path)

@@ -127,5 +127,6 @@ func (r *reloader) list() []pyth.Setting {
 // ServeHTTP answers with the settings that are now in effect.
 func (r *reloader) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(*r.effective.Load()) // The client may have disconnected.
+	// Ignore the error, because the client may have disconnected.
+	_ = json.NewEncoder(w).Encode(*r.effective.Load())
 }

@@ -16,7 +16,7 @@ import (
 // users of the machine can read the arguments of a process. The key is in a file or in
 // the environment variable PYTH_ON_ROOT_KEY.
 type rootKeyFlags struct {
-	RootKeyFile string `type:"path" help:"File with the 32-byte root key (default: root.key in the data directory, created at the first start). You can also set PYTH_ON_ROOT_KEY to the key in base64."`
+	RootKeyFile string `type:"path" help:"File with the 32-byte root key (default: root.key in the data directory, created at the first start). Instead of a file, you can set PYTH_ON_ROOT_KEY to the key in base64."`
 }
 
 func (f *rootKeyFlags) path(dataDir string) string {

@@ -44,7 +44,7 @@ type runCommand struct {
 	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image for the program: a directory, or a tar file from docker save."`
 	Preload []string `env:"-" placeholder:"MODULES" help:"Python modules that the custom image imports before the program starts, for example numpy,pandas."`
 
-	Input []string `name:"file" short:"f" type:"existingfile" sep:"none" env:"-" placeholder:"FILE" help:"A file for the working directory of the program. You can repeat this flag."`
+	Input []string `name:"file" short:"f" type:"existingfile" sep:"none" env:"-" placeholder:"FILE" help:"A file to copy to the working directory of the program. You can repeat this flag."`
 	outputFlags
 	nodeFlags
 	remoteFlags
@@ -52,7 +52,7 @@ type runCommand struct {
 
 func (*runCommand) Help() string {
 	return "Without --server, --profile or --remote, the program runs in a sandbox on this machine. " +
-		"The exit code is the exit code of the program. It is 124 after a time-out, and 125 if the program could not run. If a signal ended the program, it is 128 plus the number of the signal."
+		"The exit code is the exit code of the program. It is 124 after a time-out, and 125 if the program could not run. If a signal ended the program, the exit code is 128 plus the number of the signal."
 }
 
 func (c *runCommand) Run() error {

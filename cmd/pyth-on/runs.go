@@ -17,7 +17,7 @@ import (
 type runsCommands struct {
 	List   runsListCommand   `cmd:"" help:"List the runs on a server, newest first."`
 	Show   runsShowCommand   `cmd:"" help:"Show a run: state, times, resources and code."`
-	Output runsOutputCommand `cmd:"" help:"Print the output of a run, even while it runs, and save its files."`
+	Output runsOutputCommand `cmd:"" help:"Print the output of a run, even while the run continues, and save the files of the run."`
 	Cancel runsCancelCommand `cmd:"" help:"Cancel a run."`
 	Delete runsDeleteCommand `cmd:"" help:"Delete a run with its code and output."`
 }
@@ -29,8 +29,8 @@ type runsListCommand struct {
 	Language string    `env:"-" help:"List only runs in this language."`
 	Label    string    `env:"-" help:"List only runs with this label."`
 	Session  string    `env:"-" placeholder:"ID" help:"List only runs in this session."`
-	Since    time.Time `env:"-" help:"List only runs at or after this time, for example 2026-04-04T00:00:00Z."`
-	Until    time.Time `env:"-" help:"List only runs before this time."`
+	Since    time.Time `env:"-" help:"List only runs that were created at or after this time, for example 2026-04-04T00:00:00Z."`
+	Until    time.Time `env:"-" help:"List only runs that were created before this time."`
 
 	jsonFlag
 	connectFlags
@@ -189,7 +189,7 @@ type runsOutputCommand struct {
 }
 
 func (*runsOutputCommand) Help() string {
-	return "The command prints the output as the program wrote it, and follows a running program to its end. It saves the files of the run. The exit code is the exit code of the program."
+	return "The command prints the output as the program wrote it. If the program is running, the command also prints new output until the program ends. The command saves the files of the run, except hidden files. The exit code is the exit code of the program."
 }
 
 func (c *runsOutputCommand) Run() error {

@@ -28,7 +28,7 @@ type secretsSetCommand struct {
 }
 
 func (*secretsSetCommand) Help() string {
-	return "The command asks for the value on the terminal. Without a terminal it reads the value from standard input, without a line break at the end. " +
+	return "The command asks for the value on the terminal. Without a terminal, the command reads the value from standard input, and removes a line break at the end of the value. " +
 		"A value cannot be an argument, because all users of the machine can read the arguments of a process."
 }
 

@@ -33,7 +33,7 @@ type serveCommand struct {
 	storeFlags
 
 	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account. With 'open', everyone can. With 'invite', everyone with an invite from 'pyth-on invites create' or from --invites-file can. With 'closed', only the operator can, with 'pyth-on users create'."`
-	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. Each of them works for several registrations."`
+	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. Each invite in the file works for several registrations."`
 	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
 	PreviewDomain  string        `placeholder:"DOMAIN" help:"Domain for signed addresses of servers in sessions, for example preview.example.org. Each signed address has a host below this domain. The DNS records of all hosts below the domain must point to this server. Use a domain that is not related to the domain of the API (default: no signed addresses)."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries. With 0, it keeps the content forever. The log always keeps the hashes of entries."`

@@ -12,7 +12,7 @@ import (
 type sessionsCommands struct {
 	List      sessionsListCommand      `cmd:"" help:"List the open sessions."`
 	Open      sessionsOpenCommand      `cmd:"" help:"Open a session, and print its ID."`
-	Prompt    sessionsPromptCommand    `cmd:"" help:"Run code in a session as you type it."`
+	Prompt    sessionsPromptCommand    `cmd:"" help:"Type code and run it in a session, one statement at a time."`
 	Show      sessionsShowCommand      `cmd:"" help:"Show a session, and prolong it."`
 	Change    sessionsChangeCommand    `cmd:"" help:"Change the name, the labels or the idle time-out of a session, and prolong it."`
 	Exec      sessionsExecCommand      `cmd:"" help:"Run a command or a shell in a session, with or without a terminal."`

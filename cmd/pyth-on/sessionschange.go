@@ -35,7 +35,7 @@ type sessionsChangeCommand struct {
 	sessionArg
 
 	Name     *string       `env:"-" help:"New name. An empty name removes the name."`
-	Label    []string      `env:"-" sep:"none" help:"A new label. You can repeat this flag. The new labels replace all labels."`
+	Label    []string      `env:"-" sep:"none" help:"A new label. You can repeat this flag. The new labels replace all earlier labels."`
 	NoLabels bool          `env:"-" help:"Remove all labels."`
 	Idle     time.Duration `env:"-" help:"New idle time-out."`
 	jsonFlag

@@ -24,8 +24,8 @@ type sessionsExecCommand struct {
 }
 
 func (*sessionsExecCommand) Help() string {
-	return "Runs a command in a session, beside its interpreter. The command exits with the exit code of the process. If a signal ended the process, the exit code is 128 plus the number of the signal. " +
-		"If the connection is lost, the process continues in the session."
+	return "Runs a command in a session, beside the interpreter of the session. `pyth-on` exits with the exit code of the command. If a signal ended the command, the exit code is 128 plus the number of the signal. " +
+		"If the connection is lost, the command continues in the session."
 }
 
 func (c *sessionsExecCommand) Run() error {

@@ -24,7 +24,7 @@ type settingsCommands struct {
 
 type settingsShowCommand struct {
 	JSON    bool `name:"json" help:"Print the settings as JSON."`
-	Running bool `help:"Show the settings of the running server that uses --data-dir."`
+	Running bool `help:"Show the settings of the running server that uses the data directory in --data-dir."`
 	dataFlags
 	Command []string `arg:"" optional:"" passthrough:"" help:"The command 'serve' or 'worker', and its flags (default: 'serve')."`
 }

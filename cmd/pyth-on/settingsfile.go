@@ -66,7 +66,8 @@ func (f *settingsFile) load(context *kong.Context) error {
 	return settings.Join(errs...)
 }
 
-// settingsPath returns the path of the settings file; "" for none.
+// settingsPath returns the path of the settings file. It returns "" if the command uses
+// no settings file.
 func settingsPath(context *kong.Context, command *kong.Node) (string, error) {
 	for _, flag := range context.Model.Flags {
 		if flag.Name != "config" {
@@ -113,8 +114,8 @@ func (f *settingsFile) text(flag *kong.Flag) (string, error) {
 	defer func() { flag.Set = set }()
 	target := reflect.New(flag.Target.Type()).Elem()
 	if err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), target); err != nil {
-		// The error text of Kong begins with "--" and the name of the flag. The
-		// settings file contains names without "--".
+		// Remove "--" from the error text of Kong, which begins with "--" and the name of
+		// the flag. The settings file contains names without "--".
 		return "", f.file.Errorf(flag.Name, "%s", strings.TrimPrefix(err.Error(), "--"))
 	}
 	if flag.Name == "database" && settings.Mask(text) != text {

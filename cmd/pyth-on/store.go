@@ -16,8 +16,8 @@ import (
 
 // newServerMark is the name of a file in the data directory. At its first start, a
 // server creates this file. The server removes the file after it has stored its keys.
-// If the first start is killed, the file still exists. Then the next start knows that
-// the server is still new.
+// If the first start is killed, the file still exists. In this case, the next start knows
+// that the server is still new.
 const newServerMark = "new-server"
 
 // storeFlags are the flags of commands that can create the database.

@@ -187,7 +187,7 @@ type usersCreateCommand struct {
 
 func (*usersCreateCommand) Help() string {
 	return "The command asks for the password on the terminal. Without a terminal it reads the password as one line from standard input. " +
-		"It prints the first API key of the account. A login with the API returns this key again."
+		"The command prints the first API key of the account. The response to a login through the API also contains this key."
 }
 
 func (c *usersCreateCommand) Run() error {
@@ -353,7 +353,7 @@ type usersQuotaCommand struct {
 }
 
 func (*usersQuotaCommand) Help() string {
-	return "Without limits, the command shows the limits of the user. The value 'default' restores the default limit of the server."
+	return "Without a flag that sets a limit, the command shows the limits of the user. The value 'default' restores the default limit of the server."
 }
 
 func (c *usersQuotaCommand) Run() error {

@@ -303,7 +303,7 @@ func (s *Service) checkPassword(ctx context.Context, p *pyth.Principal, password
 }
 
 // ChangePassword replaces the password of the caller. If the parameter "current" is not
-// the current password, it fails with CodeInvalidCredentials.
+// the current password, ChangePassword fails with CodeInvalidCredentials.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	if err := s.checkPassword(ctx, p, current); err != nil {
 		return err

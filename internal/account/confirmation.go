@@ -13,8 +13,8 @@ type Confirmation string
 
 // Modes of confirmation. With ConfirmationOff, the server asks nobody to confirm an
 // address. With ConfirmationOptional, it sends a mail to each new address.
-// ConfirmationRequired does the same. In addition, a user with an unconfirmed address can
-// only manage the account.
+// With ConfirmationRequired, it also sends these mails, and a user with an unconfirmed
+// address can only manage the account.
 const (
 	ConfirmationOff      Confirmation = "off"
 	ConfirmationOptional Confirmation = "optional"

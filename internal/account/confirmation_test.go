@@ -63,7 +63,7 @@ func TestConfirmEmail(t *testing.T) {
 			t.Errorf("confirmed the address of %q", user)
 		}
 	}
-	m.Request("nobody@example.org") // It sends no mail.
+	m.Request("nobody@example.org") // The mailer sends no mail.
 	first := tokenOf(strings.ToUpper(email))
 	second := tokenOf(email)
 	if stored := s.stored(t); strings.Contains(stored, first) || strings.Contains(stored, second) {
@@ -91,7 +91,7 @@ func TestConfirmEmail(t *testing.T) {
 		t.Error("the address is still unconfirmed")
 	}
 	s.register(t, "last@example.org")
-	m.Request(email) // It sends no mail, because the address is confirmed.
+	m.Request(email) // The mailer sends no mail, because the address is confirmed.
 	tokenOf("last@example.org")
 }
 

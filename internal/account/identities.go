@@ -286,7 +286,8 @@ func (x *Identities) confirm(ctx context.Context, proved *pyth.User, identity *p
 	return errors.Join(err, s.Logout(ctx, &pyth.Principal{User: *proved}, grant.RefreshToken))
 }
 
-// checkDomain returns an error if persons with this e-mail address may not log in.
+// checkDomain returns an error if persons with this e-mail address are not allowed to log
+// in.
 func (x *Identities) checkDomain(in *pyth.SignIn) error {
 	if len(x.config.AllowedDomains) == 0 {
 		return nil

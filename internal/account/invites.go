@@ -22,10 +22,10 @@ const (
 	setupLifetime = 24 * time.Hour
 )
 
-// mayRegister returns an error if the caller may not register. If the code belongs to a
-// stored invite, mayRegister returns the invite, and the registration must delete it.
-// Otherwise the returned invite is nil. With open registration, nobody needs an invite,
-// but the e-mail address of a caller with an invite counts as confirmed.
+// mayRegister returns an error if the caller is not allowed to register. If the code
+// belongs to a stored invite, mayRegister returns the invite, and the registration must
+// delete it. Otherwise the returned invite is nil. With open registration, nobody needs
+// an invite, but the e-mail address of a caller with an invite counts as confirmed.
 func (s *Service) mayRegister(ctx context.Context, email, code string) (*pyth.Invite, error) {
 	stored, err := s.storedInvite(ctx, code)
 	if err != nil {

@@ -124,7 +124,7 @@ func checkExpiry(p *pyth.Principal, at time.Time) error {
 	if p.Credential != pyth.CredentialAPIKey || p.ExpiresAt.IsZero() || !at.IsZero() && !at.After(p.ExpiresAt) {
 		return nil
 	}
-	return pyth.Errorf(pyth.CodeForbidden, "The API key of this request expires on %s. It cannot set a later expiry for a key. Log in, or use another key.",
+	return pyth.Errorf(pyth.CodeForbidden, "The API key of this request expires on %s. A request with this key cannot set a later expiry for a key. Log in, or use another key.",
 		p.ExpiresAt.UTC().Format(time.RFC3339))
 }
 

@@ -58,7 +58,7 @@ func (q *mailQueue) Request(email string) {
 	select {
 	case q.emails <- email:
 	default:
-		q.logger.Warn("request for a "+q.content+" dropped", "waiting", maxQueuedMails)
+		q.logger.Warn("mail queue is full: dropped a request for a "+q.content, "waiting", maxQueuedMails)
 	}
 }
 

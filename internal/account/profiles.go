@@ -124,8 +124,8 @@ func (x *Profiles) ResetPassword(ctx context.Context, token, password string) (p
 		return "", invalidResetToken()
 	}
 	if err == nil && !user.EmailUnconfirmedAt.IsZero() {
-		// Another person may have started the runs and sessions of this account. They
-		// must end even if the client disconnects.
+		// Another person may have started the runs and sessions of this account. The runs
+		// and sessions must end even if the client disconnects.
 		err = x.remover.end(context.WithoutCancel(ctx), user.ID)
 	}
 	return user.ID, err

@@ -93,8 +93,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 		if pyth.ErrorCode(err) != pyth.CodeConflict {
 			return err
 		}
-		// Another request exchanged the token first. This request may come from the same
-		// client.
+		// Another request exchanged the token first. That other request may be from the
+		// same client.
 		if seen, err = s.config.Store.RefreshToken(ctx, seen.Hash); err != nil {
 			return err
 		}

@@ -121,6 +121,6 @@ func TestResetMailerDropsExcessRequests(t *testing.T) {
 	s := newService(t)
 	m, _, _ := s.resetMailer(t, "")
 	for range 1000 {
-		m.Request("nobody@example.org") // It must not block.
+		m.Request("nobody@example.org") // Request must not block.
 	}
 }

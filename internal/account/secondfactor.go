@@ -35,8 +35,8 @@ const (
 const (
 	// recoveryCodes is the number of recovery codes of an account.
 	recoveryCodes = 10
-	// recoveryLength is the number of base32 characters of a recovery code. They contain
-	// 80 bits.
+	// recoveryLength is the number of base32 characters of a recovery code. These
+	// characters contain 80 bits.
 	recoveryLength = 16
 	// maxWrongCodes is the number of wrong codes that a user may send without a pause.
 	// After that, the user must wait wrongCodePause before each further code. Therefore a
@@ -209,8 +209,8 @@ func (s *Service) checkCode(ctx context.Context, user *pyth.User, code string) (
 // totpCode matches a code of an authenticator app. Recovery codes are longer.
 var totpCode = regexp.MustCompile(`^[0-9]{6}$`)
 
-// normalizeCode removes spaces and hyphens from a code. They only make the code easier to
-// read.
+// normalizeCode removes spaces and hyphens from a code. Spaces and hyphens only make a
+// code easier to read.
 func normalizeCode(code string) string {
 	return strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimSpace(code)))
 }

@@ -111,7 +111,7 @@ func TestLoginNeedsTheSecondFactor(t *testing.T) {
 	if g.SecondFactor != pyth.SecondFactorTOTP || g.APIKey == "" {
 		t.Errorf("got %+v", g)
 	}
-	want(t, a.logIn(code), pyth.CodeInvalidSecondFactor) // The same code again.
+	want(t, a.logIn(code), pyth.CodeInvalidSecondFactor) // A second use of the same code must fail.
 }
 
 func TestLoginAcceptsNeighboringTimeSteps(t *testing.T) {
@@ -125,7 +125,7 @@ func TestLoginAcceptsNeighboringTimeSteps(t *testing.T) {
 		{-30 * time.Second, ""},
 		{0, ""},
 		{30 * time.Second, ""},
-		{0, pyth.CodeInvalidSecondFactor}, // It is older than the last accepted code.
+		{0, pyth.CodeInvalidSecondFactor}, // The code is older than the last accepted code.
 	} {
 		code, err := totp.GenerateCode(a.secret, a.clock.Now().Add(c.skew))
 		want(t, err, "")

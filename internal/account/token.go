@@ -105,7 +105,7 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 		}
 	}
 	// If the caller sent two credentials, use the bearer credential. It may be a JWT, and
-	// only callers with a JWT can renew it.
+	// only a caller who was authenticated by a JWT can renew the JWT.
 	p := cmp.Or(byToken, byKey)
 	if p == nil || byKey != nil && byToken != nil && byKey.User.ID != byToken.User.ID {
 		return nil, unauthenticated()

@@ -50,7 +50,7 @@ type VerifyRequest struct {
 	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key. If token is present, the server ignores the credentials in the headers." example:"pyapi_x7Qd"`
 }
 
-// VerifyResponse describes the account of valid credentials.
+// VerifyResponse describes the account to which the valid credentials belong.
 type VerifyResponse struct {
 	_ struct{} `doc:"The account of the valid credentials."`
 
@@ -233,7 +233,7 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 	// The answer contains a token and an API key. Scripts of the page must not be able to
 	// read them.
 	if requestOf(ctx).byCookie {
-		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A login in a cookie cannot be refreshed with this call. Send GET /api/v1/login-cookie."}
+		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A login in a cookie cannot be refreshed with this call. Send POST /api/v1/login-cookie."}
 	}
 	// Do not exchange an API key for a JWT, because the JWT would still be valid after
 	// the deletion of the key.

@@ -103,8 +103,8 @@ func (h *Handler) readArchive(ctx context.Context, in *ArchiveRef) (*getFileOutp
 		if !begun {
 			return nil, err
 		}
-		// The status was already sent. Without an error, the client would take the part
-		// of the archive for the whole.
+		// The status was already sent. Close the connection, so that the client does not
+		// treat the incomplete archive as complete.
 		req.err = err
 		panic(http.ErrAbortHandler)
 	}

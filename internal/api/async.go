@@ -67,7 +67,8 @@ func (h *Handler) createExecutionWebhook(ctx context.Context, program *pyth.Prog
 		return nil, nil, err
 	}
 	return &WebhookCreated{Webhook: webhook(w), Secret: secret}, func() {
-		// If the deletion of the webhook fails here, the store deletes the webhook later.
+		// Ignore the error: if the deletion of the webhook fails here, the store deletes
+		// the webhook later.
 		_ = h.cfg.Webhooks.DeleteWebhook(context.WithoutCancel(ctx), user, w.ID)
 	}, nil
 }

@@ -33,7 +33,7 @@ func (h *Handler) requireAdmin(ctx context.Context) error {
 		// the accounts and the data of all users.
 		err = h.cfg.Accounts.RequireLogin(ctx, p)
 	} else {
-		err = pyth.Errorf(pyth.CodeForbidden, "Only administrators may do this. Ask an administrator of the server.")
+		err = pyth.Errorf(pyth.CodeForbidden, "Only administrators may do this. Ask an administrator of the server to do it.")
 	}
 	if err != nil {
 		h.noteDenied(ctx, err)
@@ -80,8 +80,8 @@ func (h *Handler) authenticate(ctx context.Context, c pyth.Credentials) error {
 }
 
 // credentials returns the credentials in the headers. It returns an error if a header
-// with credentials occurs more than once. A proxy may have checked only one of the
-// values.
+// with credentials occurs more than once, because a proxy may have checked only one of
+// the values.
 func credentials(h http.Header) (pyth.Credentials, error) {
 	var c pyth.Credentials
 	keys, auth := h.Values("X-Api-Key"), h.Values("Authorization")

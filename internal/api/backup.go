@@ -33,13 +33,14 @@ func (h *Handler) registerBackup() {
 }
 
 // readBackup streams a backup. If the transfer fails, it closes the connection, so that
-// the client does not take an incomplete file for a complete one.
+// the client does not treat an incomplete file as complete.
 func (h *Handler) readBackup(ctx context.Context, _ *noInput) (*backupOutput, error) {
 	file, err := h.cfg.Backups.MakeBackup(ctx, caller(ctx).User.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = file.Close() }() // All data has been read, or the transfer has failed.
+	// Ignore the error, because all data has been read or the transfer has failed.
+	defer func() { _ = file.Close() }()
 	w := requestOf(ctx).w
 	w.Header().Set("Content-Type", "application/x-tar")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+file.Name+`"`)

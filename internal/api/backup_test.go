@@ -76,7 +76,7 @@ func TestIncompleteBackupClosesTheConnection(t *testing.T) {
 	if got, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
-	web.Close() // It waits for the handler, which closes the backup.
+	web.Close() // Close waits for the handler, which closes the backup.
 	if b.closed != 1 {
 		t.Errorf("closed %d backups", b.closed)
 	}

@@ -32,7 +32,8 @@ func TestConnectionsCloseIdleOnesAtLimit(t *testing.T) {
 	c.updateState(kept, http.StateActive)
 	c.setAuthenticated(kept)
 	first, second, third := add("192.0.2.9"), add("192.0.2.9"), add("192.0.2.9")
-	c.updateState(first, http.StateActive) // One byte of a header: the connection still counts as idle.
+	// One byte of a header has arrived. The server can still replace this connection.
+	c.updateState(first, http.StateActive)
 
 	if other := add("192.0.2.2"); other.closed || !second.closed || first.closed || third.closed || kept.closed {
 		t.Errorf("closed: new %v, first %v, second %v, third %v, known user %v; want only the second", other.closed, first.closed, second.closed, third.closed, kept.closed)

@@ -92,7 +92,7 @@ func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 				s.sessions.files["a.txt"] = "content"
 			}
 			if strings.HasSuffix(name, "/api/verify") {
-				body = "" // The token in the example is not valid.
+				body = "" // Send no body, because the token in the example is not valid.
 			}
 			r := ask(body)
 			r.URL.Path = strings.ReplaceAll(r.URL.Path, "key_1/proof", "entry_1/proof")
@@ -107,7 +107,7 @@ func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 				r.URL.RawQuery = "codeChallenge=" + challenge
 			}
 			if strings.HasSuffix(name, "/attach") {
-				continue // TestAttachProcess opens a WebSocket.
+				continue // Skip this operation: TestAttachProcess opens its WebSocket.
 			}
 			res := s.send(r)
 			if res.StatusCode >= 300 && (!redirects || res.StatusCode != http.StatusFound) {

@@ -155,7 +155,7 @@ type ExecutionError struct {
 
 // OutputFile is a file that a run created and that the server returns in the response.
 type OutputFile struct {
-	_ struct{} `doc:"A file that a run created."`
+	_ struct{} `doc:"A file from the working directory after a run."`
 
 	Path      string   `json:"path" doc:"The path, relative to the working directory." example:"out.csv"`
 	SizeBytes int64    `json:"sizeBytes" doc:"The size of the file." example:"8"`

@@ -21,10 +21,10 @@ import (
 // response.
 const portAnswerTimeout = 5 * time.Minute
 
-// forward passes a request on to a server in a session, and its response back. The server
-// is hostile: it must not get credentials of the API, and its response must not change
-// what browsers do with the origin of the API. The function "refuse" sends an error
-// response.
+// forward sends a request to a server in a session, and sends the response of this server
+// to the client. The server in the session is hostile: it must not get credentials of the
+// API, and its response must not change what browsers do with the origin of the API. The
+// function "refuse" sends an error response.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t *portTarget, refuse func(error)) {
 	content, err := newUpload(w, r, maxFileBytes, h.cfg.BodyTimeout)
 	if err != nil {
@@ -68,9 +68,9 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t *portTarget,
 }
 
 // finalOnly is a RoundTripper that discards informational responses (1xx). ReverseProxy
-// would forward their headers without ModifyResponse, and would then remove the headers
-// that this server has set for the final response. The field ctx is the context of the
-// incoming request, which does not contain the client trace of ReverseProxy.
+// would forward their headers without a call of ModifyResponse, and would then remove the
+// headers that this server has set for the final response. The field ctx is the context
+// of the incoming request, which does not contain the client trace of ReverseProxy.
 type finalOnly struct {
 	transport *http.Transport
 	ctx       context.Context
@@ -82,8 +82,8 @@ func (f finalOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // checkStatus returns an error for a status that is not valid in a final response. For
-// some of these values, WriteHeader panics. Each of the others would create a new time
-// series of metrics.
+// some of these values, WriteHeader panics. Each of the other values would create a new
+// time series of metrics.
 func checkStatus(status int) error {
 	if status == http.StatusSwitchingProtocols || status >= 200 && status <= 599 {
 		return nil
@@ -104,7 +104,7 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest, t *portTarget) {
 	own := t.host()
 	out := p.Out
 	out.URL.Scheme, out.URL.Host, out.Host = "http", own, own
-	// Keep the exact path, also with encoded slashes and two slashes.
+	// Keep the path unchanged, even if it contains encoded slashes or double slashes.
 	tail := "/" + strings.TrimPrefix(strings.TrimPrefix(p.In.URL.EscapedPath(), t.prefix), "/")
 	out.URL.RawPath = tail
 	if out.URL.Path, _ = url.PathUnescape(tail); out.URL.Path == "" {

@@ -69,7 +69,8 @@ func validIdempotencyKey(key string) bool {
 	return true
 }
 
-// hashedBody is the body of a request. It adds all bytes that are read to a hash.
+// hashedBody is the body of a request. Each read also adds the bytes that were read to a
+// hash.
 type hashedBody struct {
 	io.Closer
 
@@ -150,7 +151,7 @@ func (h *Handler) endRequest(ctx context.Context, x *idempotent, answer *answerR
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if err := h.cfg.Idempotency.EndRequest(ctx, x.user, x.key, stored); err != nil {
-		h.log.ErrorContext(ctx, "answer for an idempotency key not stored", "error", err)
+		h.log.ErrorContext(ctx, "could not store the answer for an idempotency key", "error", err)
 	}
 }
 

@@ -106,7 +106,7 @@ func TestReconfigureChangesLimitsAndProxies(t *testing.T) {
 	send(200)
 	r := anonymous("GET", "/healthz", "")
 	r.Header.Set("X-Forwarded-For", "203.0.113.9")
-	s.send(r) // httptest sends from 192.0.2.1.
+	s.send(r) // Requests of httptest come from 192.0.2.1.
 	if !strings.Contains(s.log.String(), `"ip":"203.0.113.9"`) {
 		t.Errorf("log: %s", s.log)
 	}

@@ -158,9 +158,10 @@ func (h *Handler) cookieCredentials(r *http.Request) (pyth.Credentials, error) {
 }
 
 // checkSameOrigin returns an error if a page of another origin sent the request.
-// Otherwise such a page could use the cookies of the user (CSRF). The function also
-// checks GET requests, because http.CrossOriginProtection always allows GET. For other
-// methods, browsers that do not support Sec-Fetch-Site send the header Origin.
+// Otherwise such a page could use the cookies of the user (CSRF). The function itself
+// checks Sec-Fetch-Site, because http.CrossOriginProtection allows all GET requests. For
+// other methods, browsers that do not support Sec-Fetch-Site send the header Origin,
+// which http.CrossOriginProtection checks.
 func (h *Handler) checkSameOrigin(r *http.Request) error {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if (site == "" || site == "same-origin" || site == "none") && h.crossOrigin.Check(r) == nil {
@@ -180,8 +181,8 @@ func (h *Handler) cookieName(r *http.Request, kind string) string {
 		name += "-" + port
 	}
 	if h.servesHTTPS(r) {
-		// Pages on other hosts of the same domain cannot set cookies with this prefix
-		// (RFC 6265bis, section 4.1.3.2).
+		// Use this prefix, because pages on other hosts of the same domain cannot set
+		// cookies with this prefix (RFC 6265bis, section 4.1.3.2).
 		return "__Host-" + name
 	}
 	return name

@@ -74,7 +74,7 @@ func (h *Handler) admitMCP(r *http.Request) error {
 func (h *Handler) checkMCPOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return nil // Only browsers send the header.
+		return nil // The caller is not a page, because browsers send the header.
 	}
 	allowed := h.live.Load().Origins
 	if slices.Contains(allowed, anyOrigin) || slices.Contains(allowed, origin) || origin == originOfURL(h.cfg.PublicURL) || isLoopbackOrigin(origin) {
@@ -125,7 +125,8 @@ type messageWriter struct {
 	refused bool
 }
 
-// newMessageWriter returns a writer to w. Its header begins with the header of w.
+// newMessageWriter returns a messageWriter that writes to w. The header of the
+// messageWriter is at first a copy of the header of w.
 func newMessageWriter(w http.ResponseWriter, timeout time.Duration, refuse func(error)) *messageWriter {
 	return &messageWriter{to: w, control: http.NewResponseController(w), timeout: timeout, refuse: refuse, header: w.Header().Clone()}
 }
@@ -180,8 +181,8 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if w.stream && w.mediaType() != eventStream {
-		// The library sends an error as one JSON document, but a comment has already
-		// begun the stream.
+		// Send the document as an event: the library sends an error as one JSON document,
+		// but a comment has already begun the stream.
 		_, err := w.send(slices.Concat([]byte("event: message\ndata: "), p, []byte("\n\n")))
 		return len(p), err
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // TestMessageWriterHasItsOwnHeader checks that comments can be sent while the protocol
-// library changes its header. Run it with the race detector.
+// library changes the header of its response. Run the test with the race detector.
 func TestMessageWriterHasItsOwnHeader(t *testing.T) {
 	t.Parallel()
 	answer := httptest.NewRecorder()

@@ -63,7 +63,7 @@ func TestMCPChecksRequests(t *testing.T) {
 		"origin of public-url":   {"{}", key("Origin", "https://pyth-on.example.org"), 200, ""},
 		"origin of this machine": {"{}", key("Origin", "http://localhost:6274"), 200, ""},
 		"foreign origin":         {"{}", key("Origin", "https://evil.example.org"), 403, "forbidden"},
-		"rebound origin":         {"{}", key("Origin", "http://example.com"), 403, "forbidden"}, // The host of the test request.
+		"rebound origin":         {"{}", key("Origin", "http://example.com"), 403, "forbidden"}, // The origin has the host of the test request.
 		"null origin":            {"{}", key("Origin", "null"), 403, "forbidden"},
 		"too large":              {strings.Repeat(" ", 1001), key(), 413, "too_large"},
 		"too deep":               {strings.Repeat("[", 20), key(), 400, "invalid_request"},

@@ -83,7 +83,7 @@ func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 			m.requests.WithLabelValues(route, method, strconv.Itoa(http.StatusInternalServerError))
 			m.requests.WithLabelValues(route, method, strconv.Itoa(statusCanceled))
 			for status := range op.Responses {
-				if _, err := strconv.Atoi(status); err == nil { // Not "default".
+				if _, err := strconv.Atoi(status); err == nil { // The status is a number, and not "default".
 					m.requests.WithLabelValues(route, method, status)
 				}
 			}

@@ -145,7 +145,7 @@ func errDraining() error {
 
 // The method "refuse" sends an error response to a request that matches no route. The
 // parameter "refused" is the handler that the mux selects for such a request. The status
-// of the response of this handler shows whether the path or the method is wrong.
+// that this handler sends shows whether the path or the method is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
@@ -278,7 +278,8 @@ func (w *response) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	w.delivered = connected && err == nil
-	// These two errors are bugs of the handler. They are not failures of the connection.
+	// Ignore these two errors here, because they are bugs of the handler, and not
+	// failures of the connection.
 	w.writeFailed = w.writeFailed || err != nil && !errors.Is(err, http.ErrContentLength) && !errors.Is(err, http.ErrBodyNotAllowed)
 	return n, err
 }

@@ -145,7 +145,7 @@ func (h *Handler) registerOIDC() {
 		Operation: huma.Operation{
 			OperationID: "addIdentity", Method: http.MethodPost, Path: identitiesPath, DefaultStatus: http.StatusCreated,
 			Summary: "Link a sign-in to the account", Tags: []string{tagAuth},
-			Description: "Links the person who signed in to the account. The person can then log in without the password.",
+			Description: "Creates a link between the account and the person who signed in at the provider. The person can then log in without the password.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"currentPassword": "correct horse battery", "signIn": "<code of the sign-in>", "verifier": "<verifier>"}, answer: identity,

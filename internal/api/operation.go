@@ -37,8 +37,9 @@ type operation struct {
 	admin bool
 	// The field "public" is true if the operation needs no credentials.
 	public bool
-	// optionalCredentials is true if the headers of a request may contain no credentials.
-	// In this case, the handler of the operation authenticates the caller.
+	// optionalCredentials is true if the operation also accepts requests without
+	// credentials in the headers. In this case, the handler of the operation
+	// authenticates the caller.
 	optionalCredentials bool
 	// timeout is the time-out of the handler. Zero means Config.HandlerTimeout.
 	timeout time.Duration
@@ -198,8 +199,8 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 // document completes the documentation that huma generated from the Go types.
 func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 	op.query = queryEnums(registry, doc)
-	// huma documents the status 422 for invalid input, but this API responds with status
-	// 400.
+	// Delete the status 422: huma documents it for invalid input, but this API responds
+	// with status 400.
 	delete(doc.Responses, "422")
 	if op.body != nil {
 		doc.RequestBody = &huma.RequestBody{
@@ -212,7 +213,8 @@ func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 			r.Headers = map[string]*huma.Param{}
 		}
 		for _, h := range r.Headers {
-			// huma describes only the schema of a header.
+			// Move the description to the header, because huma describes only the schema
+			// of the header.
 			if h.Schema != nil && h.Description == "" {
 				h.Description, h.Schema.Description = h.Schema.Description, ""
 			}

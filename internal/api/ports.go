@@ -53,7 +53,7 @@ func (h *Handler) registerPorts() {
 		Operation: huma.Operation{
 			OperationID: "createPortURL", Method: http.MethodPost, Path: portsPath + "/url", DefaultStatus: http.StatusCreated,
 			Summary: "Sign an address of a server in a session", Tags: []string{tagPorts},
-			Description: "Returns a signed address of a server that listens on a port of the session. A browser can open the address without credentials of the API. Each port has a separate host. You can create the address before the server runs. The API forwards requests to all other paths below /api/v1/sessions/{id}/ports/{port}/ to the server. It also forwards WebSocket connections. See /docs/ports.",
+			Description: "Returns a signed address of a server that listens on a port of the session. A browser can open the address without credentials of the API. Each port has a separate host. You can create the address before the server runs. The API forwards requests for all other paths below /api/v1/sessions/{id}/ports/{port}/ to the server in the session. The API also forwards WebSocket connections. See /docs/ports.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		example: map[string]any{"expiresInMs": 3600000}, bodyOptional: true, action: pyth.ActionPortShared,
@@ -126,7 +126,8 @@ func portRequest(r *http.Request) (*portTarget, bool) {
 	return &portTarget{session: pyth.SessionID(id), port: int(number), prefix: prefix}, true
 }
 
-// servePort passes a request to the API on to a server in a session.
+// servePort handles a request to the host of the API. It forwards the request to a server
+// in a session.
 func (h *Handler) servePort(w http.ResponseWriter, r *http.Request, t *portTarget) {
 	if err := h.admitPort(r, t); err != nil {
 		h.writeError(w, r, err)
@@ -135,8 +136,9 @@ func (h *Handler) servePort(w http.ResponseWriter, r *http.Request, t *portTarge
 	h.forward(w, r, t, func(err error) { h.writeError(w, r, err) })
 }
 
-// admitPort authenticates the caller. Credentials in a cookie are not valid: the server in
-// the session belongs to another origin, and a page of any site could open the path.
+// admitPort authenticates the caller. Credentials in a cookie are not valid, for two
+// reasons: the server in the session belongs to another origin, and a page of any site
+// could open the path.
 func (h *Handler) admitPort(r *http.Request, t *portTarget) error {
 	ctx := r.Context()
 	if h.cfg.Ports == nil {

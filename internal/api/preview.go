@@ -77,11 +77,12 @@ func previewTarget(label string) (*portTarget, bool) {
 	return t, err == nil && previewLabel(t.session, t.port) == label && !strings.Contains(label, ".")
 }
 
-// servePreview passes a request to a preview host on to a server in a session. The
-// signature is in the query of the first request, and in a cookie afterwards. The API is
-// not served on these hosts.
+// servePreview handles a request to a preview host. It forwards the request to a server
+// in a session. The signature is in the query of the first request, and in a cookie
+// afterwards. The API is not served on these hosts.
 func (h *Handler) servePreview(w http.ResponseWriter, r *http.Request, label string) {
-	// The page belongs to the server in the session, which sets its own headers.
+	// Delete the headers of the API, because the page belongs to the server in the
+	// session, which sets its own headers.
 	for _, name := range []string{"Cache-Control", "Referrer-Policy", "X-Content-Type-Options"} {
 		w.Header().Del(name)
 	}
@@ -163,7 +164,8 @@ func (h *Handler) storePreview(w http.ResponseWriter, r *http.Request, signature
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "no-referrer")
-	// A path that begins with two slashes would lead to another host.
+	// Begin the path with only one slash, because a path that begins with two slashes
+	// would lead to another host.
 	location := &url.URL{Path: "/" + strings.TrimLeft(r.URL.Path, "/"), RawQuery: r.URL.RawQuery}
 	header.Set("Location", location.String())
 	w.WriteHeader(http.StatusSeeOther)

@@ -198,7 +198,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "signalProcess", Method: http.MethodPost, Path: processPath + "/signal", DefaultStatus: http.StatusNoContent,
 			Summary: "Send a signal to a process", Tags: []string{tagProcesses},
-			Description: "Sends a signal to the process and its children. If the process has ended, the request fails.",
+			Description: "Sends a signal to the process group of the process, or SIGKILL to the process and all of its descendants. If the process has ended, the request fails.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		example: map[string]any{"signal": "SIGTERM"},

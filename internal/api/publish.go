@@ -320,7 +320,8 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 		published.Headers = map[string]*huma.Param{}
 		for header, p := range r.Headers {
 			if header == "Location" {
-				// This header has another meaning in each operation.
+				// Do not share this header, because it has a different meaning in each
+				// operation.
 				published.Headers[header] = p
 				continue
 			}

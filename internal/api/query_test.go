@@ -13,7 +13,7 @@ func TestQueryRefusesUnknownParameters(t *testing.T) {
 	refused := 0
 	s.document().each(func(name string, _ operation, _ func(string) *http.Request) {
 		if name == "GET /api/oidc/callback" {
-			return // Providers may add parameters.
+			return // Skip this operation, because providers may add parameters.
 		}
 		method, path, _ := strings.Cut(name, " ")
 		path = strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code", "{package}", "numpy").Replace(path)

@@ -163,7 +163,8 @@ func (p *policy) allow(ctx context.Context, header http.Header, key string) erro
 
 // allowMail reports whether the server may send a mail to the address. The parameter "kind"
 // names the kind of mail, and p limits the mails of this kind that one client can request
-// for one address. So nobody can use up the limit of the owner of an address.
+// for one address. Each client has its own limit, so no client can use up the limit of
+// the address's owner.
 //
 // Many clients together could still fill the mailbox. So a second limit counts the mails
 // for the address from all clients together. If this limit is reached, allowMail returns
@@ -189,9 +190,9 @@ func (h *Handler) take(ctx context.Context, p *policy, key string) bool {
 }
 
 // decide takes a token from the bucket in this server's memory. Then it takes a token
-// from the shared bucket in the store. If the first bucket is empty, it does not use the
-// store. So many denied requests cause no load on the store. If the store fails, only the
-// first bucket decides.
+// from the shared bucket in the store. If the first bucket is empty, decide does not use
+// the store. So many denied requests cause no load on the store. If the store fails, only
+// the first bucket decides.
 func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
 	d := p.limiter.Allow(key)
 	if !d.Allowed || p.shared == nil {
@@ -206,8 +207,8 @@ func (p *policy) decide(ctx context.Context, key string) ratelimit.Decision {
 }
 
 // accountKey returns the key for rate limits on an account. All spellings of the address
-// have the same key, so that another spelling does not avoid a limit. The key is a hash.
-// So it has a fixed size, and a memory dump does not reveal e-mail addresses.
+// have the same key, so that a caller cannot avoid a limit with another spelling. The key
+// is a hash. So it has a fixed size, and a memory dump does not reveal e-mail addresses.
 func accountKey(address string) string {
 	if canonical, err := email.Canonical(address); err == nil {
 		address = canonical

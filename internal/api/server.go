@@ -199,7 +199,7 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.listener != nil {
-		// Ignore the error in the same way as net/http.
+		// Ignore the error, as net/http does.
 		_ = s.listener.Close()
 	}
 }

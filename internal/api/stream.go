@@ -236,8 +236,8 @@ const (
 	exampleRunEvents = "id: 1\nevent: start\ndata: {\"id\":\"exe_01k7\"}\n\nid: 2\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n"
 )
 
-// runForms documents the response of all operations that run a program. The OpenAPI
-// document contains it.
+// runForms describes the response of all operations that run a program. The description
+// is a part of the OpenAPI document.
 func (h *Handler) runForms() map[string]*huma.Response {
 	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](), runEvents, exampleRunEvents)
 }

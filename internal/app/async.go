@@ -43,8 +43,8 @@ func (s *Server) openQueue(ctx context.Context) error {
 	return s.queue.Start(ctx)
 }
 
-// asyncRuns returns two maximum numbers of asynchronous runs that this server starts at
-// the same time: one for all users together, and one for each user. If the settings do
+// asyncRuns returns two limits on the number of asynchronous runs that this server starts
+// at the same time: one for all users together, and one for each user. If the settings do
 // not limit these numbers, a server with workers uses all ready workers. Other servers
 // can use the same workers, so some runs may have to wait at the workers.
 func (s *Server) asyncRuns() (all, ofUser int) {
@@ -73,7 +73,7 @@ func (s *Server) maintainQueue(ctx context.Context) {
 	if s.fleet == nil {
 		return
 	}
-	go runPeriodically(ctx, slotsInterval, s.config.Logger, "limits of the queue not changed", func(context.Context) error {
+	go runPeriodically(ctx, slotsInterval, s.config.Logger, "could not change the limits of the queue", func(context.Context) error {
 		s.limitQueue()
 		return nil
 	})

@@ -202,7 +202,7 @@ func rootKeyIDs(ctx context.Context, store pyth.KeyStore) ([]string, error) {
 	for after := pyth.UserID(""); ; {
 		keys, err := store.DataKeys(ctx, after, page)
 		if err != nil || len(keys) == 0 {
-			delete(ids, "") // Old keys do not contain the ID of their root key.
+			delete(ids, "") // Ignore old keys, which do not contain the ID of their root key.
 			return slices.Sorted(maps.Keys(ids)), err
 		}
 		for _, k := range keys {

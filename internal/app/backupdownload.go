@@ -60,7 +60,7 @@ func (d *backupDownloads) make(ctx context.Context) (_ *pyth.BackupFile, err err
 	}
 	read := func() {
 		if err := NoteBackup(d.dataDir, m.CreatedAt); err != nil {
-			d.logger.ErrorContext(ctx, "time of the backup not stored", "error", err)
+			d.logger.ErrorContext(ctx, "could not store the time of the backup", "error", err)
 		}
 	}
 	return &pyth.BackupFile{

@@ -31,8 +31,8 @@ type ImageConfig struct {
 }
 
 // PoolConfig limits the numbers of sandboxes, sessions and programs. MaxRunning,
-// MaxRunningOfUser, MaxSandboxes, MaxRunningMemory and MaxSessions can be 0. Then the
-// limit depends on the memory and the processors of this machine.
+// MaxRunningOfUser, MaxSandboxes, MaxRunningMemory and MaxSessions can be 0. If one of
+// them is 0, this limit depends on the memory and the processors of the machine.
 type PoolConfig struct {
 	// Warm is the minimum number of started, unused (warm) sandboxes for Python.
 	// WarmNode is this minimum for JavaScript and TypeScript.

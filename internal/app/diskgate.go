@@ -150,7 +150,7 @@ const lowSpace = 64 << 20
 func (g diskGate) health(context.Context) pyth.Check {
 	space, err := g.monitor.State()
 	if _, ok := errors.AsType[*disk.DatabaseError](err); ok {
-		err = nil // The check "database" reports this failure.
+		err = nil // Ignore this failure, because the check "database" reports it.
 	}
 	check := pyth.Check{Status: pyth.CheckOK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
 	free := humanize.IBytes(uint64(max(space.FreeBytes, 0))) + " free"

@@ -43,7 +43,7 @@ func (r customImage) language() pyth.Language {
 	if all := r.runtimes(); len(all) > 0 {
 		return all[0].Languages()[0]
 	}
-	return pyth.Python // The boot of an image without an interpreter fails.
+	return pyth.Python // The result does not matter, because the boot of an image without an interpreter fails.
 }
 
 // runtimes returns the built-in runtimes for which the image contains an interpreter.
@@ -167,7 +167,7 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Image {
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
-		return pyth.Python // The boot of an unknown image fails.
+		return pyth.Python // The result does not matter, because the boot of an unknown image fails.
 	}
 	return all[i].language()
 }

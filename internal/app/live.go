@@ -34,7 +34,7 @@ func (s *Server) Reconfigure(c LiveConfig) {
 // The method "warm" returns the minimum numbers of started, unused (warm) sandboxes.
 func (s *Server) warm() warmMinimums {
 	if s.config.Cluster.NATS.URLs != "" {
-		return warmMinimums{} // Users' programs run on workers.
+		return warmMinimums{} // This machine needs no warm sandboxes, because users' programs run on workers.
 	}
 	return s.config.Pool.warm(s.node != nil, s.config.Images)
 }

@@ -19,7 +19,9 @@ func (s *Server) enforcer() *account.Enforcer {
 	return &account.Enforcer{
 		Store: s.config.Accounts.store, Activities: []account.LiveActivity{s.records, s.sessions},
 		Ended: s.config.Accounts.ended, Interval: enforceInterval,
-		Failed: func(err error) { s.config.Logger.Error("runs of inactive users not ended", "error", err) },
+		Failed: func(err error) {
+			s.config.Logger.Error("could not end the runs and sessions of disabled or deleted users", "error", err)
+		},
 	}
 }
 

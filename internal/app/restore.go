@@ -58,8 +58,8 @@ func (r *Restore) Run(ctx context.Context, archive string) (m *backup.Manifest, 
 		return nil, fmt.Errorf("a server uses the data directory %s; choose another directory with --data-dir", r.Dir)
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// If the database is from an older version, its migration needs space for a second
-	// copy.
+	// Require space for two copies: if the database is from an older version, its
+	// migration needs a second copy.
 	if err := disk.Need(data.Path, 2*m.SizeBytes(), "the restore"); err != nil {
 		return nil, err
 	}

@@ -135,7 +135,7 @@ func (b *backups) due(at time.Time) bool {
 	}
 	existing, err := b.existing()
 	if err != nil {
-		return true // The attempt reports the error.
+		return true // Start an attempt, which reports the error.
 	}
 	for _, made := range slices.Backward(existing) {
 		if !made.After(at) {
@@ -247,6 +247,6 @@ func (b *backups) collectors() []prometheus.Collector {
 			if at.IsZero() {
 				return 0
 			}
-			return float64(at.Unix()) // The file contains no fractions of seconds.
+			return float64(at.Unix()) // Use whole seconds, because the file contains no fractions of seconds.
 		})}
 }

@@ -178,7 +178,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s.openSecrets()
 	s.jumps = newJumps(c.Logger)
 	s.backups = newBackups(c.Backups, c.Data.Path, c.Accounts.store, c.Accounts.vault.Keeper(), c.API.Version, c.Logger)
-	// A backup that was interrupted contains a copy of the database.
+	// Remove interrupted backups, because each of them contains a copy of the database.
 	if err := removeAbandoned(c.Data.Path, BackupPrefix); err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
 func (s *Server) openSecrets() {
 	s.secrets = secret.New(secret.Config{
 		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Clock: s.config.Accounts.clock,
-		Failed: func(err error) { s.config.Logger.Error("time of last use of secrets not stored", "error", err) },
+		Failed: func(err error) { s.config.Logger.Error("could not store when secrets were last used", "error", err) },
 	})
 	s.onClose(func() error { s.secrets.Close(); return nil })
 }
@@ -366,7 +366,7 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 	}
 	lost, err := s.records.Recover(ctx, before)
 	if lost > 0 {
-		s.config.Logger.WarnContext(ctx, "runs of a stopped server marked as killed", "runs", lost)
+		s.config.Logger.WarnContext(ctx, "marked the runs of a stopped server as killed", "runs", lost)
 	}
 	return err
 }
@@ -471,24 +471,24 @@ func (s *Server) Maintain(ctx context.Context) {
 		return nil
 	})
 	s.deletePeriodically(ctx, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
-	go runPeriodically(ctx, time.Minute, c.Logger, "times of last use of API keys not stored", c.Accounts.service.SaveKeyUses)
-	go runPeriodically(ctx, liveInterval, c.Logger, "records of running programs not stored", func(ctx context.Context) error {
+	go runPeriodically(ctx, time.Minute, c.Logger, "could not store when API keys were last used", c.Accounts.service.SaveKeyUses)
+	go runPeriodically(ctx, liveInterval, c.Logger, "could not store the records of running programs", func(ctx context.Context) error {
 		return s.records.StoreLive(ctx, liveInterval)
 	})
 	s.maintainClock(ctx)
 	if c.Accounts.shared() {
-		go runPeriodically(ctx, lostAfter, c.Logger, "records of lost runs not completed", s.recoverRecords)
-		go runPeriodically(ctx, cancelInterval, c.Logger, "requests to cancel runs not read", s.records.CancelRequested)
+		go runPeriodically(ctx, lostAfter, c.Logger, "could not complete the records of lost runs", s.recoverRecords)
+		go runPeriodically(ctx, cancelInterval, c.Logger, "could not read the requests to cancel runs", s.records.CancelRequested)
 	}
-	s.deletePeriodically(ctx, "old records of runs not deleted", func(ctx context.Context) error {
+	s.deletePeriodically(ctx, "could not delete old records of runs", func(ctx context.Context) error {
 		return c.Records.prune(ctx, s.records, c.Accounts.clock())
 	})
 	s.maintainQuotas(ctx)
-	s.deletePeriodically(ctx, "old answers for idempotency keys not deleted", s.idempotency.Prune)
+	s.deletePeriodically(ctx, "could not delete old answers for idempotency keys", s.idempotency.Prune)
 	s.maintainQueue(ctx)
 	s.maintainWebhooks(ctx)
 	if limits, ok := c.Accounts.store.(pyth.RateLimitStore); ok {
-		go runPeriodically(ctx, time.Minute, c.Logger, "full buckets of rate limits not deleted", limits.DeleteFullBuckets)
+		go runPeriodically(ctx, time.Minute, c.Logger, "could not delete full buckets of rate limits", limits.DeleteFullBuckets)
 	}
 	if c.AuditRetention > 0 {
 		s.deletePeriodically(ctx, "audit log not pruned", func(ctx context.Context) error {

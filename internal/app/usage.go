@@ -31,7 +31,7 @@ func (s *Server) openQuotas() error {
 // when ctx ends.
 func (s *Server) maintainQuotas(ctx context.Context) {
 	logger := s.config.Logger
-	go runPeriodically(ctx, purgeInterval, logger, "quota counters of inactive users not removed", s.limiter.DropIdle)
+	go runPeriodically(ctx, purgeInterval, logger, "could not remove the quota counters of inactive users", s.limiter.DropIdle)
 	if s.config.Accounts.shared() {
 		go runPeriodically(ctx, quotaRefresh, logger, "quotas not refreshed", s.limiter.Refresh)
 	}

@@ -45,7 +45,7 @@ func newAccepter(store pyth.QueueStore, limits pyth.QueueLimits, stored func()) 
 	return a
 }
 
-// The method "add" stores the run and returns when it is durable.
+// The method "add" stores the run and returns when the run is durable.
 func (a *accepter) add(ctx context.Context, q *pyth.QueuedExecution) error {
 	s := &submission{q, make(chan error, 1)}
 	a.mu.Lock()

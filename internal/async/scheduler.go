@@ -230,7 +230,7 @@ func (s *scheduler) run(q *pyth.QueuedExecution) {
 	})
 }
 
-// errNotQueued is the error for a run that this server may not start. Either the run was
+// errNotQueued is the error for a run that this server must not start. Either the run was
 // canceled, or another server has claimed the run.
 var errNotQueued = errors.New("async: the run is not queued for this server")
 
@@ -318,7 +318,7 @@ func (s *scheduler) refuse(ctx context.Context, q *pyth.QueuedExecution, p *pyth
 		if err == nil || errors.Is(err, errNotQueued) || ctx.Err() != nil || s.isStopping() {
 			return
 		}
-		s.config.Logger.ErrorContext(ctx, "refusal of a queued run not stored", "execution_id", q.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "could not end a queued run that cannot start", "execution_id", q.ID, "error", err)
 		s.sleep(time.Second)
 	}
 }

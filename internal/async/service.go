@@ -112,7 +112,7 @@ func (s *Service) check(ctx context.Context, user pyth.UserID, p *pyth.Program) 
 		return pyth.Errorf(pyth.CodeInvalid, "An encrypted program cannot run asynchronously, because the server must not store its password. Remove the header Prefer.")
 	}
 	if p.Session != "" {
-		return pyth.Invalid("body.sessionId", "is not possible in an asynchronous run, because sessions end with their server; remove sessionId, or the header Prefer")
+		return pyth.Invalid("body.sessionId", "is not possible in an asynchronous run, because a session ends when its server stops; remove sessionId, or the header Prefer")
 	}
 	return s.config.Check(ctx, user, p)
 }
@@ -138,10 +138,10 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.scheduler.start()
 	if c.Shared {
-		go s.periodically(keepInterval, "heartbeat of this server not stored", func(ctx context.Context) error {
+		go s.periodically(keepInterval, "could not store the heartbeat of this server", func(ctx context.Context) error {
 			return c.Store.KeepServer(ctx, c.Server)
 		})
-		go s.periodically(recoverInterval, "lost asynchronous runs not completed", func(ctx context.Context) error {
+		go s.periodically(recoverInterval, "could not end the asynchronous runs of lost servers", func(ctx context.Context) error {
 			_, err := c.Runs.RecoverQueued(ctx, c.Server, silence)
 			return err
 		})
@@ -173,7 +173,7 @@ func (s *Service) Drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepInterval)
 	defer cancel()
 	if err := s.config.Store.RemoveServer(ctx, s.config.Server); err != nil {
-		s.config.Logger.ErrorContext(ctx, "claims of this server on queued runs not released", "error", err)
+		s.config.Logger.ErrorContext(ctx, "could not release the queued runs that this server has claimed", "error", err)
 	}
 }
 

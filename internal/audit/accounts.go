@@ -26,7 +26,8 @@ func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant
 
 // recordGrant writes the entry e of an action that authenticates the caller. It returns
 // the grant g, or the error for the caller. If the action failed, the error can name the
-// user to whom the password or token belongs. Then the entry belongs to this user.
+// user to whom the password or token belongs. In this case, the entry belongs to this
+// user.
 func recordGrant(ctx context.Context, log Recorder, e *pyth.AuditEvent, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	addSecondFactor(e, g, err)
 	if err == nil {

@@ -28,7 +28,7 @@ func recordAdmin(ctx context.Context, log Recorder, action pyth.Action, actor, u
 		details = map[string]any{}
 	}
 	if err != nil {
-		user = "" // The user may not exist.
+		user = "" // Perhaps the user does not exist.
 	}
 	if user != "" {
 		details["userId"] = string(user)

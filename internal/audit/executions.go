@@ -9,7 +9,7 @@ import (
 
 // Executions returns a service that passes all calls to the service "next" and records
 // each run in the log. It writes the entry after the run has ended and the caller has
-// received all events. Execute returns only after this.
+// received all events. Execute returns only after it has written the entry.
 func Executions(next pyth.ExecutionService, log Recorder) pyth.ExecutionService {
 	return &executions{next, log}
 }

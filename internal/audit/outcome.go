@@ -35,8 +35,8 @@ func outcomeOf(err error) pyth.AuditOutcome {
 
 // recordAfter writes the audit entry of an action that returned err. It returns the
 // error for the caller. If it cannot write the entry, the error has CodeUnavailable, and
-// the caller does not learn the result of the action. Therefore nobody can guess
-// passwords without leaving entries in the log.
+// the caller does not learn the result of the action. Therefore a caller cannot try a
+// password without an entry in the log.
 func recordAfter(ctx context.Context, log Recorder, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)

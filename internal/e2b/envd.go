@@ -119,7 +119,7 @@ func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path != process.ProcessStreamInputProcedure {
-		// The header of a message has 5 bytes.
+		// Add 5 bytes for the header of the message.
 		message, release, err := s.config.Gate.ReadBody(w, r, maxMessageBytes+5)
 		if err != nil {
 			s.refuseConnect(w, r, err)

@@ -67,7 +67,7 @@ func (e *events) textLocked(name pyth.Stream, b []byte) error {
 }
 
 // Result writes rich values. It holds back a value that may be the value of the final
-// expression. Only later values or the end of the program show whether it is.
+// expression. Only later values or the end of the program show whether this is the case.
 func (e *events) Result(r pyth.Result) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

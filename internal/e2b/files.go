@@ -188,7 +188,7 @@ func (s *Server) uploadBody(w http.ResponseWriter, r *http.Request) (io.Reader, 
 func (s *Server) writeParts(r *http.Request, parts *multipart.Reader) ([]writtenFile, error) {
 	written := []writtenFile{}
 	for range maxParts {
-		// NextRawPart does not change the content of a part.
+		// Use NextRawPart, because it does not change the content of a part.
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) && len(written) > 0 {
 			return written, nil

@@ -18,7 +18,7 @@ func shown(t *testing.T, body string) string {
 	for line := range strings.Lines(body) {
 		var e struct {
 			Type, Text     string
-			Is_main_result bool //nolint:revive // The name is that of the protocol.
+			Is_main_result bool //nolint:revive // The protocol determines the name.
 		}
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)

@@ -42,7 +42,8 @@ func (s *Server) readTimeout(c *call) (time.Duration, error) {
 	return timeoutOf(*in.Timeout)
 }
 
-// connectSandboxV2 is connectSandbox with a default time-out and an optional body.
+// connectSandboxV2 is like connectSandbox, but has a default time-out and an optional
+// body.
 func (s *Server) connectSandboxV2(c *call, x *sandbox) error {
 	in := struct {
 		Timeout *int64 `json:"timeout"`

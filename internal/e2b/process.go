@@ -44,7 +44,7 @@ func (x *sandbox) remember(id pyth.ProcessID, s *started) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if proto.Size(s.config) > maxConfigBytes {
-		// An earlier process can have had the same ID.
+		// Delete the entry of an earlier process, which can have had the same ID.
 		delete(x.processes, id)
 		return
 	}
@@ -52,7 +52,7 @@ func (x *sandbox) remember(id pyth.ProcessID, s *started) {
 		x.processes = map[pyth.ProcessID]*started{}
 	}
 	if len(x.processes) >= maxStarted {
-		clear(x.processes) // Most of these processes have ended.
+		clear(x.processes) // Forget all processes, because most of them have ended.
 	}
 	x.processes[id] = s
 }
@@ -372,7 +372,7 @@ func (s *processStream) output(o *pyth.ProcessOutput) error {
 	return s.send(&process.ProcessEvent{Event: &process.ProcessEvent_Data{Data: data}})
 }
 
-// end sends the last event. The event contains the same texts as Go uses for the end of a
+// end sends the last event. The event contains the texts that Go uses for the end of a
 // process, because E2B's envd is a Go program.
 func (s *processStream) end(p *pyth.Process) error {
 	e := &process.ProcessEvent_EndEvent{ExitCode: -1}

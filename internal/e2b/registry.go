@@ -27,9 +27,9 @@ func newRegistry(sessions Closer, clock func() time.Time) *registry {
 }
 
 // add adds a sandbox that ends after the time-out. It starts the timer before any request
-// can find the sandbox, because the method "remove" stops the timer. During this time, it
-// holds the lock. So even a short time-out cannot expire before the sandbox is in the
-// registry.
+// can find the sandbox, because the method "remove" stops the timer. add holds the lock
+// until the sandbox is in the registry. So even a short time-out cannot end the sandbox
+// before the sandbox is in the registry.
 func (r *registry) add(x *sandbox, timeout time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +78,7 @@ func (r *registry) setEnd(x *sandbox, at time.Time) {
 }
 
 // expire ends the sandbox, unless its end has changed since the timer was started. The
-// parameter "at" is the end at that time.
+// parameter "at" is the end that the sandbox had when the timer was started.
 func (r *registry) expire(x *sandbox, at time.Time) {
 	if !x.end().Equal(at) {
 		return

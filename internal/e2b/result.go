@@ -112,12 +112,12 @@ func endsWithExpression(code string, language pyth.Language) bool {
 			continue
 		}
 		if strings.ContainsAny(line[:1], ")]}") {
-			return true // The end of an expression of several lines.
+			return true // The line is the end of an expression of several lines.
 		}
 		if language == pyth.Python && strings.HasSuffix(line, ";") {
 			return false
 		}
-		// A line can have several statements.
+		// Check only the last statement, because a line can have several statements.
 		line = strings.TrimRight(line, "; \t")
 		if i := strings.LastIndexByte(line, ';'); i >= 0 && line[0] != ' ' && line[0] != '\t' {
 			line = strings.TrimLeft(line[i+1:], " \t")

@@ -94,7 +94,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(ids) == 0 && len(ports) == 0:
 		s.dispatch(w, r, s.control, s.Refuse)
 	case len(ids) != 1 || len(ports) != 1:
-		// A proxy may have checked only one of several values.
+		// Refuse several values of a header, because a proxy may have checked only one of
+		// them.
 		s.Refuse(w, r, fail(http.StatusBadRequest, "Send each of the headers %s and %s exactly once.", sandboxHeader, portHeader))
 	case ports[0] == envdPort:
 		// Set the route first, so that the access log also shows the route of a refused

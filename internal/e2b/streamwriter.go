@@ -6,7 +6,8 @@ import (
 )
 
 // streamWriter writes a response that can last for hours. The client must receive each
-// part within the time-out, so that a client that does not read frees its resources.
+// part within the time-out, so that the server can free the resources of a client that
+// does not read.
 type streamWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController

@@ -74,7 +74,7 @@ func (q *signed) expired(now time.Time) bool {
 	return err != nil || now.Unix() >= at
 }
 
-// matches reports whether the token of the grant made the signature.
+// matches reports whether the signature was made with the token of the grant.
 func (q *signed) matches(g *grant) bool {
 	parts := []string{q.path, q.operation, q.user, g.envd}
 	if q.expiration != "" {

@@ -47,7 +47,7 @@ func checkCode(storedName string, c *pyth.EncryptedProgram) error {
 	}
 	f.checkLanguage(c.Language)
 	if c.Name != "" && c.Name != storedName {
-		f.Add("body.name", "must be the same as the name in the path, because the program was encrypted for this name")
+		f.Add("body.name", "must be the same as the name in the path, because the program was encrypted for the name in this field")
 	}
 	f.sized("body.kdf.salt", c.KDF.Salt, lockbox.SaltBytes)
 	f.Within("body.kdf.time", int64(c.KDF.Time), 1, maxTime)

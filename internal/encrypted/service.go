@@ -90,7 +90,7 @@ func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 		ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
 		defer cancel()
 		if err := s.config.Store.NoteExecuted(ctx, user, name, at); err != nil {
-			s.config.Logger.WarnContext(ctx, "time of the last run of an encrypted program not stored", "error", err)
+			s.config.Logger.WarnContext(ctx, "could not store when an encrypted program was last run", "error", err)
 		}
 	})
 }

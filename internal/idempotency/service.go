@@ -85,7 +85,7 @@ func (s *Service) BeginRequest(ctx context.Context, user pyth.UserID, key string
 	case found.Answer == nil:
 		return nil, &pyth.Error{
 			Code: pyth.CodeInProgress,
-			Message: "The first request with this Idempotency-Key has no answer yet. Try again later. If the server was stopped during the first request, the outcome of this request is unknown: " +
+			Message: "The first request with this Idempotency-Key has no answer yet. Try again later. If the server was stopped during the first request, the outcome of the first request is unknown: " +
 				"check the current state, and send a new key.",
 			RetryAfter: time.Second,
 		}

@@ -186,7 +186,7 @@ func (q *Queue) repairPeriodically(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := q.repair(ctx); err != nil && ctx.Err() == nil {
-			q.config.Logger.WarnContext(ctx, "times of background jobs not checked", "error", err)
+			q.config.Logger.WarnContext(ctx, "could not correct the times of background jobs", "error", err)
 		}
 		select {
 		case <-ctx.Done():

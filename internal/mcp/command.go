@@ -53,7 +53,7 @@ func (c *call) runInSession(ctx context.Context, in *runCommandInput) (*sdk.Call
 		_ = session.SignalProcess(stopping, pid, "SIGKILL")
 		return nil, nil, explainSession(err)
 	}
-	// No notification may follow the result.
+	// Stop the notifications now, because no notification may follow the result.
 	stop()
 	result, out := present(commandResult(in.SessionID, ended, &stdout, &stderr))
 	return result, out, nil

@@ -148,7 +148,7 @@ func readFile(ctx context.Context, c *call, in *fileReadInput) (*sdk.CallToolRes
 	}
 	out := &fileReadOutput{Path: in.Path, MediaType: mediaTypeOf(in.Path, b), Offset: in.Offset}
 	if isImage(out.MediaType) && in.Offset == 0 {
-		// An image is only useful as a whole.
+		// Read the whole image, because a part of an image is useless.
 		rest, err := io.ReadAll(io.LimitReader(body, maxImageBytes+1-int64(len(b))))
 		if err != nil {
 			return nil, nil, fmt.Errorf("read the file: %w", err)

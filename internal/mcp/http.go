@@ -57,10 +57,11 @@ func NewHandler(version string, api http.Handler, logger *slog.Logger) *Handler 
 	return &Handler{
 		api: api, running: map[callKey]context.CancelFunc{},
 		protocol: sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return server.sdk }, &sdk.StreamableHTTPOptions{
-			// The protocol version 2026-07-28 has no sessions.
+			// Use no sessions, because the protocol version 2026-07-28 has none.
 			Stateless: true, PropagateRequestCancellation: true, MaxRequestBodyBytes: MaxMessageBytes,
-			// The API checks the origin of requests. The check of the library would refuse
-			// the requests of a reverse proxy on the same machine.
+			// Disable this check of the library, because it would refuse the requests of
+			// a reverse proxy on the same machine. The API itself checks the origin of
+			// requests.
 			DisableLocalhostProtection: true,
 		}),
 	}

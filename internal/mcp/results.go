@@ -21,7 +21,7 @@ import (
 // limits are far lower than the limits of the API.
 const (
 	maxOutputText = 20_000   // bytes of stdout; the same limit applies to stderr
-	maxValueText  = 10_000   // bytes of all values as text, or of a message or traceback
+	maxValueText  = 10_000   // bytes of all values as text; the same limit applies to a traceback or message
 	maxImageBytes = 3 << 20  // bytes of one image; several models accept at most 5 MB in base64
 	maxMediaBytes = 4 << 20  // bytes of all images and resources of a result
 	maxTextMedia  = 64 << 10 // bytes of one text resource
@@ -110,7 +110,7 @@ func (o *runOutput) text(run *client.ExecuteResponse) string {
 	section("stderr", o.Stderr)
 	section("value", o.Value)
 	if e := run.Error; e != nil {
-		// The interpreter has usually printed the traceback to stderr.
+		// Do not repeat the traceback: the interpreter has usually printed it to stderr.
 		if !strings.Contains(run.Stderr, strings.TrimSpace(e.Traceback)) || e.Traceback == "" {
 			section("error", clip(cmp.Or(e.Traceback, e.Name+": "+e.Message), maxValueText, "the traceback is too long"))
 		}
@@ -185,8 +185,8 @@ func (p *presentation) addValue(value client.ResultValue) {
 			p.addMedia(mediaType, mediaOf(value[mediaType], mediaType))
 		}
 	}
-	// The text of a figure, such as <Figure size 640x480>, only repeats that there is an
-	// image.
+	// Omit the text of an image. For example, the text of a figure, <Figure size
+	// 640x480>, only repeats that there is an image.
 	if hasText && !shown {
 		p.values = append(p.values, text)
 	}

@@ -45,8 +45,8 @@ type runCommandInput struct {
 const maxCommandBytes = 100 << 10
 
 // maxReceived is the maximum number of bytes of output that a tool keeps in memory. A
-// server normally limits the output of a run to less. But another operator can run the
-// server, and this server must not fill the memory of this machine.
+// server normally limits the output of a run to less. But the server can belong to
+// another operator, and it must not be able to fill the memory of this machine.
 const maxReceived = 64 << 20
 
 func (s *Server) addRuns() {
@@ -72,7 +72,7 @@ func (s *Server) addRuns() {
 		Tool: &sdk.Tool{
 			Name: "run_command", Title: "Run a shell command",
 			Description: "Runs a bash script in a sandbox and returns stdout, stderr and the exit code. In a session, the script sees the files of the session. " +
-				"The next call does not see the working directory and the variables of the script. Files and background processes last until the session ends. Redirect the output of background processes to a file. " +
+				"The next call gets neither the working directory nor the variables of the script. Files and background processes last until the session ends. Redirect the output of background processes to a file. " +
 				"The limits are the limits of run_code, and there is no network. In a session, a command gets no secrets.",
 			Annotations: &sdk.ToolAnnotations{DestructiveHint: &open, OpenWorldHint: &closed},
 		},
@@ -135,7 +135,7 @@ func (c *call) execute(ctx context.Context, r *client.ExecuteRequest) (*sdk.Call
 				stdout.WriteString(e.Text)
 			}
 		case *client.Ended:
-			// No notification may follow the result.
+			// Stop the notifications now, because no notification may follow the result.
 			stop()
 			e.Stdout, e.Stderr = stdout.String(), stderr.String()
 			result, out := present(&e.ExecuteResponse)

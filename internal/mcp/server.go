@@ -41,7 +41,8 @@ func New(version string, clients Clients, logger *slog.Logger) *Server {
 		&sdk.Implementation{Name: "pyth-on", Title: "Pyth-On", Version: version},
 		&sdk.ServerOptions{
 			Instructions: instructions,
-			// The set of tools never changes, and the server writes no log to clients.
+			// Announce no changes of the tools and no log, because the set of tools never
+			// changes, and the server writes no log to clients.
 			Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
 		},
 	)
@@ -96,8 +97,8 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.WriteClose
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		// Nothing can end a blocked write either. If the client does not read, a signal
-		// must still end the process.
+		// Do not wait longer than lastWrites, because nothing can end a blocked write
+		// either. Even if the client does not read, a signal must end the process.
 		select {
 		case err = <-ended:
 		case <-time.After(lastWrites):

@@ -152,7 +152,8 @@ func connect(t *testing.T, api http.Handler, options *sdk.ClientOptions) *sdk.Cl
 		_ = session.Close()
 		select {
 		case err := <-served:
-			// The client may close the pipe while the server sends a result.
+			// Ignore this error, because the client may close the pipe while the server
+			// sends a result.
 			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 				t.Errorf("the server ended with %v", err)
 			}
@@ -306,8 +307,8 @@ func TestRunCodeReturnsMedia(t *testing.T) {
 	}
 }
 
-// TestRunCodeChecksImages checks that a wrong media type or a special file name cannot make
-// a client refuse the result.
+// TestRunCodeChecksImages checks that clients can accept the result even if a program
+// chooses a wrong media type or a special file name.
 func TestRunCodeChecksImages(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI()
@@ -628,7 +629,8 @@ func TestPanicsEndOnlyTheirCall(t *testing.T) {
 		t.Error(err)
 	}
 	_ = session.Close()
-	// The client may close the pipe while the server sends a result.
+	// Ignore this error, because the client may close the pipe while the server sends
+	// a result.
 	if err := <-served; err != nil && !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("the server ended with %v", err)
 	}

@@ -120,8 +120,8 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 }
 
 // RemovePackage removes a package from the user's list. It also removes the dependencies
-// that no other package needs. If another package depends on the removed package, the
-// removed package stays installed as a dependency.
+// that no other package needs. If another package depends on the package, RemovePackage
+// removes only the user's requirement, and the package stays installed as a dependency.
 //
 // The remaining packages keep their versions. If language is "", RemovePackage
 // searches the lockfiles of all runtimes.
@@ -286,8 +286,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return next, s.install(ctx, user, r, next, func(p *pyth.PinnedPackage) resolve.Archive { return archives[p.Place] }, report)
 }
 
-// commit stores the new lockfile. Later runs use the layer of this lockfile. Then it
-// removes unused files.
+// commit stores the new lockfile, so that later runs use the layer of this lockfile. Then
+// commit removes unused files.
 func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.PackageList) error {
 	err := s.config.Store.PutPackageList(ctx, user, next)
 	s.invalidate(user)

@@ -34,8 +34,8 @@ type Resolver interface {
 	Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error)
 	// Archive returns a function that downloads the archive of a pinned package.
 	Archive(p *pyth.PinnedPackage) resolve.Archive
-	// Combine returns the packages of a lockfile with the packages of both lockfiles. If
-	// a package is in both lockfiles, programs import the package of the lockfile "own".
+	// Combine merges two lockfiles and returns the packages of the result. If a package
+	// is in both lockfiles, programs import the package of the lockfile "own".
 	Combine(base, own []*pyth.PinnedPackage) []*pyth.PinnedPackage
 	// ImageKey returns the key of the package's image in the image store.
 	ImageKey(p *pyth.PinnedPackage) string
@@ -155,9 +155,9 @@ func (s *Service) collect(ctx context.Context) error {
 	})
 }
 
-// Packages returns the user's packages. The result has the order of Config.Resolvers and
-// is then sorted by name. If the parameter "language" is not "", the result contains only
-// the packages of this language.
+// Packages returns the user's packages. The result is sorted by runtime, in the order of
+// Config.Resolvers, and then by name. If the parameter "language" is not "", the result
+// contains only the packages of this language.
 func (s *Service) Packages(ctx context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
 	all := []*pyth.Package{}
 	for _, r := range s.config.Resolvers {
@@ -240,8 +240,8 @@ func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.known[user] = layers
 }
 
-// EndUser makes later runs of the user read the layers from the store. The store has deleted
-// the packages of the user, or will do so.
+// EndUser makes later runs of the user read the layers from the store, because the store
+// has deleted the packages of the user or will delete them.
 func (s *Service) EndUser(_ context.Context, user pyth.UserID) error {
 	s.invalidate(user)
 	return nil

@@ -104,9 +104,9 @@ func isConnectionFailure(err error) bool {
 // after a temporary error.
 func isTemporary(err error) bool {
 	switch state := sqlState(err); {
-	case strings.HasPrefix(state, "53"): // Full disk, no memory, too many connections.
+	case strings.HasPrefix(state, "53"): // The disk is full, or memory or connections are used up.
 		return true
-	case strings.HasPrefix(state, "58"): // I/O errors.
+	case strings.HasPrefix(state, "58"): // There was an I/O error.
 		return true
 	case state == readOnlyTransaction, state == lockNotAvailable, state == queryCanceled:
 		return true

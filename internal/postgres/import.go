@@ -34,8 +34,8 @@ type Copied struct {
 // copied rows and the number of all rows.
 func (s *Store) Import(ctx context.Context, source pyth.TableSource, progress func(table string, done, total int64)) (all []Copied, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// While Import reads the source, its transaction may be idle for a longer time
-		// than the transactions of a server.
+		// Disable the time-out for idle transactions. While Import reads the source, its
+		// transaction may be idle for a longer time than the transactions of a server.
 		if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func parse(url string) (*pgxpool.Config, error) {
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The error of pgx can contain a part of the password. Do not print the error.
+		// Do not print the error of pgx, because it can contain a part of the password.
 		return nil, errors.New("the URL has a part that is not valid, for example an unknown sslmode or a file with certificates that does not exist")
 	}
 	if !strings.Contains(url, "pool_max_conns=") {
@@ -241,7 +241,8 @@ func (s *Store) attempt(ctx context.Context, f func(context.Context) error, harm
 		}
 		broken := isConnectionFailure(err)
 		if broken {
-			// After a restart of PostgreSQL, all idle connections are closed.
+			// Discard all idle connections, because a restart of PostgreSQL has closed
+			// all of them.
 			s.pool.Reset()
 		}
 		if repeat := isRolledBack(err) || broken && harmless(err); !repeat {

@@ -202,10 +202,10 @@ func (s *Store) RemoveServer(ctx context.Context, server pyth.ServerID) error {
 	})
 }
 
-// limitSeen corrects signs of life in the future. They exist after the clock of the
-// database was set back. Without the correction, a lost server would count as alive until
-// the clock reaches its last sign of life again. A server that is alive has the time
-// "silence" to renew its sign of life.
+// limitSeen corrects signs of life whose time is in the future. Such times exist after
+// the clock of the database was set back. Without the correction, a lost server would
+// count as alive until the clock reaches the time of its last sign of life again. A
+// server that is alive has the time "silence" to renew its sign of life.
 const limitSeen = "UPDATE servers SET seen_at = " + now + " WHERE seen_at > " + now
 
 // LostExecutions removes servers that have not called KeepServer for the time "silence".

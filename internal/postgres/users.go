@@ -38,8 +38,8 @@ func insertUser(ctx context.Context, tx pgx.Tx, u *pyth.User, key *pyth.APIKey, 
 
 // lockUser locks the row of the user until the end of the transaction. Transactions that
 // call lockUser for the same user run one after the other. The lock does not block
-// readers. It also does not block transactions that store rows of the user without
-// lockUser.
+// readers. It also does not block transactions that store rows of the user but do not
+// call lockUser.
 func lockUser(ctx context.Context, tx pgx.Tx, user pyth.UserID) error {
 	var one int
 	err := tx.QueryRow(ctx, "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", user).Scan(&one)
@@ -87,8 +87,8 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens. Another person who can read the mail of the earlier address may know such a
-// token.
+// tokens, because another person who can read the mail of the earlier address may know
+// one of these tokens.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string, unconfirmedAt time.Time) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "UPDATE users SET email = $1, email_key = $2,"+

@@ -80,7 +80,7 @@ func (s *Service) store(ctx context.Context, runs []*run) error {
 	records := make([]*pyth.SealedExecution, len(runs))
 	for i, r := range runs {
 		if records[i], err = s.seal(r, keys); err != nil {
-			s.config.Logger.ErrorContext(ctx, "output of a run not stored", "execution_id", records[i].ID, "error", err)
+			s.config.Logger.ErrorContext(ctx, "could not store the output of a run", "execution_id", records[i].ID, "error", err)
 		}
 	}
 	if err := s.config.Store.PutExecutions(ctx, records); err != nil {

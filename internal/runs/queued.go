@@ -121,7 +121,7 @@ func (s *Service) endQueued(ctx context.Context, r *run, p *pyth.Program, e *pyt
 	rec := r.metadata()
 	complete(&rec, e, s.config.Clock())
 	if err := s.reportEnd(ctx, p, &rec); err != nil {
-		s.config.Logger.ErrorContext(ctx, "end of a run not recorded", "execution_id", rec.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "could not record the end of a run", "execution_id", rec.ID, "error", err)
 		if r.admitted {
 			s.config.Quotas.Ended(rec.User, nil)
 		}

@@ -262,7 +262,7 @@ func (s *Service) end(ctx context.Context, r *run, e *pyth.Execution, rec *pyth.
 	r.mu.Unlock()
 	close(r.ended)
 	if err := s.writer.add(ctx, r); err != nil {
-		s.config.Logger.ErrorContext(ctx, "record of a run lost", "execution_id", rec.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "could not store the record of a run: the record is lost", "execution_id", rec.ID, "error", err)
 		s.forget(r)
 	}
 }
@@ -294,7 +294,7 @@ func (s *Service) discard(r *run) {
 		err = s.config.Store.DeleteExecution(ctx, record.User, record.ID)
 	}
 	if err != nil {
-		s.config.Logger.ErrorContext(ctx, "record of a refused run not deleted", "execution_id", record.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "could not delete the record of a refused run", "execution_id", record.ID, "error", err)
 	}
 }
 

@@ -210,10 +210,10 @@ func (w *writer) storeBatch(runs []*run) {
 			return
 		}
 		if w.isClosed() || attempt >= defectAttempts && pyth.ErrorCode(err) != pyth.CodeUnavailable {
-			w.config.logger.ErrorContext(ctx, "records of runs lost", "runs", len(runs), "error", err)
+			w.config.logger.ErrorContext(ctx, "could not store records of runs: the records are lost", "runs", len(runs), "error", err)
 			return
 		}
-		w.config.logger.WarnContext(ctx, "records of runs not stored yet", "runs", len(runs), "error", err)
+		w.config.logger.WarnContext(ctx, "could not store records of runs: the server tries again", "runs", len(runs), "error", err)
 		w.pause(retry)
 	}
 }

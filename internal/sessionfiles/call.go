@@ -87,7 +87,7 @@ func failure(name string) error {
 	case "EMFILE", "ENFILE":
 		return pyth.Errorf(pyth.CodeConflict, "The directory has too many entries, or the session has too many open files. Choose a smaller directory.")
 	case "ENAMETOOLONG":
-		return pyth.Errorf(pyth.CodeConflict, "The directory has too many levels. Choose a directory below it.")
+		return pyth.Errorf(pyth.CodeConflict, "The directory has too many levels of subdirectories. Choose one of its subdirectories.")
 	case "ECANCELED":
 		return pyth.Errorf(pyth.CodeUnavailable, "The transfer was interrupted. Try again.")
 	default:

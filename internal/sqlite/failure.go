@@ -18,7 +18,7 @@ func failure(err error) error {
 	if !ok {
 		return err
 	}
-	switch e.Code() & 0xff { // The higher bits contain details.
+	switch e.Code() & 0xff { // Ignore the higher bits, which contain details.
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
 		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM:
 		return &pyth.Error{

@@ -8,6 +8,6 @@ import (
 )
 
 // Jobs returns the driver that stores background jobs in this database. The store has
-// only one connection that writes, and the driver uses this connection. Therefore a job
-// never fails because another connection has locked the database.
+// only one connection that writes, and the driver uses this connection. Therefore no
+// other connection can lock the database and make a job fail.
 func (s *Store) Jobs() riverdriver.Driver[*sql.Tx] { return riversqlite.New(s.writer) }

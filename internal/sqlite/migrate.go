@@ -71,8 +71,8 @@ func checkSchema(current, known int64) error {
 // the file contains the version of the schema that the migration creates.
 func (s *Store) copyBeforeMigration(ctx context.Context, to int64) error {
 	path := s.path + copyMark + strconv.FormatInt(to, 10)
-	// If the process is killed during the copying, the file with the suffix ".tmp"
-	// remains.
+	// Write to a temporary file first. If the process is killed during the copying, only
+	// this file remains, and the final path has no incomplete copy.
 	temporary := path + ".tmp"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -28,7 +28,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 	if err != nil {
 		return nil, failure(err)
 	}
-	defer func() { _ = tx.Rollback() }() // The transaction has written nothing.
+	defer func() { _ = tx.Rollback() }() // Ignore the error, because the transaction has written nothing.
 	err = tx.QueryRowContext(ctx, "SELECT revision, layer FROM package_lists WHERE user_id = ? AND runtime = ?", user, runtime).
 		Scan(&list.Revision, &list.Layer)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -24,9 +24,9 @@ func (s *Store) ResetToken(ctx context.Context, hash [32]byte) (*pyth.ResetToken
 // takeOverQueries delete the objects that another person may have created in an account
 // whose e-mail address is not confirmed. These objects give access to the account, send
 // the results of its runs to others, or affect later programs. The queries do not delete
-// the second factor. With it, that person can lock the account, but cannot use the
-// account. Each lockfile gets a new revision, so that a change of packages that began
-// earlier fails.
+// the second factor. With a second factor, that person can prevent logins to the account,
+// but cannot use the account. Each lockfile gets a new revision, so that a change of
+// packages that began earlier fails.
 var takeOverQueries = []string{
 	"DELETE FROM api_keys WHERE user_id = ?", "DELETE FROM identities WHERE user_id = ?", "DELETE FROM webhooks WHERE user_id = ?",
 	"DELETE FROM secrets WHERE user_id = ?", "DELETE FROM encrypted_code WHERE user_id = ?", "DELETE FROM packages WHERE user_id = ?",

@@ -75,8 +75,8 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replace
 }
 
 // SetEmail replaces the e-mail address of a user. It also deletes the user's reset
-// tokens. Another person who can read the mail of the earlier address may know such a
-// token.
+// tokens, because another person who can read the mail of the earlier address may know
+// one of these tokens.
 func (s *Store) SetEmail(ctx context.Context, id pyth.UserID, email string, unconfirmedAt time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		key := pyth.EmailKey(email)

@@ -152,7 +152,7 @@ func testAuditErase(t *testing.T, s pyth.Store) {
 	first, err := s.AuditSequences(t.Context(), "ada", 2)
 	want(t, err, "")
 	same(t, []int64{0, 2}, first)
-	want(t, s.EraseAudit(t.Context(), "ada", []int64{0, 1, 2, 99}), "") // 1 belongs to bob.
+	want(t, s.EraseAudit(t.Context(), "ada", []int64{0, 1, 2, 99}), "") // Record 1 belongs to bob.
 	rest, err := s.AuditSequences(t.Context(), "ada", 10)
 	want(t, err, "")
 	same(t, []int64{4}, rest)

@@ -83,7 +83,7 @@ func testConfirmationOfEarlierAddress(t *testing.T, s pyth.Store) {
 	want(t, s.CreateEmailConfirmation(ctx, confirmation("ada", "deleted")), "")
 	want(t, s.SetEmail(ctx, "ada", "new@example.org", later), "")
 	requireUnconfirmed(t, s, "ada", later)
-	// The second confirmation is created after the address has changed.
+	// The confirmation "late" is for the old address, but is created after the change.
 	for _, name := range []string{"deleted", "late"} {
 		_, err := s.UseEmailConfirmation(ctx, hash(name), start)
 		want(t, err, pyth.CodeNotFound)

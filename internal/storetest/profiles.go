@@ -105,7 +105,7 @@ func testUseResetToken(t *testing.T, s pyth.Store) {
 	u, err := s.User(ctx, "ada")
 	want(t, err, "")
 	same(t, a.user, u)
-	createReset(t, s, "ada", "reset") // A store may delete an expired token.
+	createReset(t, s, "ada", "reset") // Create the token again, because a store may delete an expired token.
 	want(t, s.UseResetToken(ctx, hash("reset"), start, "new hash"), "")
 	want(t, s.UseResetToken(ctx, hash("reset"), start, "evil"), pyth.CodeNotFound)
 	u, err = s.User(ctx, "ada")

@@ -167,7 +167,7 @@ func (s *Service) checkURL(location, target string) error {
 	case len(target) > maxURL:
 		return pyth.Invalid(location, "must have at most %d bytes", maxURL)
 	case u.User != nil:
-		return pyth.Invalid(location, "must not contain a user name or a password. The receiver checks the signature instead")
+		return pyth.Invalid(location, "must not contain a user name or a password. Instead, the receiver checks the signature of the delivery")
 	case u.Fragment != "":
 		return pyth.Invalid(location, "must not contain a fragment")
 	}

@@ -134,7 +134,7 @@ func (s *Service) attempt(ctx context.Context, d *pyth.Delivery, w *pyth.SealedW
 	}
 	secret, err := s.config.Vault.Open(ctx, w.User, label(w.ID), w.Sealed)
 	if err != nil {
-		s.config.Logger.ErrorContext(ctx, "secret of a webhook not decrypted", "webhook_id", w.ID, "error", err)
+		s.config.Logger.ErrorContext(ctx, "could not decrypt the secret of a webhook", "webhook_id", w.ID, "error", err)
 		return 0, "the secret of the webhook could not be decrypted"
 	}
 	defer clear(secret)

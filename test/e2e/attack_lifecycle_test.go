@@ -128,9 +128,9 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}, checkStdout("EPERM\nEPERM\nEPERM\n")),
 }
 
-// ownServerAttacks contains attacks that start a separate server. Their result does not
-// depend on the user and the isolation of the server of the other attacks. So only
-// TestAttack runs these attacks.
+// ownServerAttacks contains attacks that start a separate server. Their results are the
+// same for each isolation, and for each user who runs the server of the other attacks. So
+// only TestAttack runs these attacks.
 var ownServerAttacks = []attack{
 	{"033_a_client_that_goes_away_frees_its_place_at_once", func(t *testing.T, _ *server, _ *account) {
 		s := startServer(t, "--max-running=1", "--max-queued=0")

@@ -166,8 +166,8 @@ var reuseAttacks = []attack{
 	{"112_what_a_program_does_to_node_the_next_run_never_sees", attackNode},
 }
 
-// overloadAttacks contains an attack that starts a separate server as root. The result
-// of the attack depends on the isolation, but not on the user of the server of the
+// overloadAttacks contains an attack that starts a separate server as root. The result of
+// the attack depends on the isolation, but not on the user who runs the server of the
 // other attacks.
 var overloadAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
@@ -201,8 +201,8 @@ var interpreterAttacks = []string{
 }
 
 // nodeAttacks contains names of spoilers (programs that change their interpreter) for
-// Node. There are fewer than for Python, because JavaScript cannot map memory over
-// other memory, lock files or install a system call filter.
+// Node. There are fewer spoilers than for Python, because JavaScript cannot map memory
+// over other memory, cannot lock files, and cannot install a filter for system calls.
 var nodeAttacks = []string{
 	"code_through_the_memory_file", "memory_written_by_a_child", "worker_computes", "signals_at_the_end", "call_of_the_hook",
 	"exit_while_a_thread_forks", "child_that_cannot_start", "library_outside_of_the_image", "flags_of_standard_streams",

@@ -451,7 +451,7 @@ func (a *authorizationTest) requireNotListed(t *testing.T, paths map[string]stri
 	}
 	for path, list := range lists {
 		if path == "/api/v1/audit" {
-			continue // The log contains the paths of the refused requests.
+			continue // Skip the log, because it contains the paths of the refused requests.
 		}
 		text := string(must(json.Marshal(list))(t))
 		for _, value := range a.values(t, paths) {
@@ -490,7 +490,9 @@ func (a *authorizationTest) requireBodiesRefused(t *testing.T, paths map[string]
 				continue
 			}
 			example := op
-			if field == "sandboxId" { // A request has one of the two kinds of password.
+			// Leave out the example, because a request must not contain both kinds of
+			// password.
+			if field == "sandboxId" {
 				example.example = object{}
 			}
 			path := strings.Replace(op.path, "{name}", name, 1)
@@ -565,7 +567,7 @@ func (a *authorizationTest) requireReal(t *testing.T, paths map[string]string) {
 		if strings.HasPrefix(path, "/api/v1/admin/") {
 			as = a.admin
 			if strings.HasPrefix(path, "/api/v1/admin/users/") && op.method != "GET" {
-				continue // The test still needs the owner's account.
+				continue // Skip this operation, because the test still needs the owner's account.
 			}
 		}
 		if got := a.send(t, as, op, path, filesOfTest[op.path]); got.status >= 300 && got.status != 409 {

@@ -82,8 +82,9 @@ func modfileWithClock(t *testing.T) string {
 		source:                           changedSource(t, source, gettime, gettime+"\tif clk == CLOCK_REALTIME && r == 0 {\n\t\t(*Ttimespec)(unsafe.Pointer(ts)).Ftv_sec += offset()\n\t}\n"),
 		filepath.Join(libc, "offset.go"): "package libc\n\nimport \"time\"\n\nfunc offset() int64 { return time.Offset() }\n",
 	} {
+		// Remove the copied file first, because a copy of a read-only file is read-only.
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Fatal(err) // The copy of a read-only file is read-only.
+			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -148,7 +149,8 @@ func TestServeWithClockThatJumps(t *testing.T) {
 		_, run := receiver.receive(t, hook.Secret)
 		delivered[run.ID] = true
 	}
-	// The function "deliver" waits until the receivers have got the ends of all these runs.
+	// The function "deliver" waits until the receivers have got the events for the ends
+	// of all these runs.
 	deliver := func(ids []string) {
 		t.Helper()
 		for slices.ContainsFunc(ids, func(id string) bool { return !delivered[id] }) {

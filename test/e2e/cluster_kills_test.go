@@ -63,7 +63,7 @@ func killStorm(t *testing.T, a *account, servers func() []*server, victims []vic
 						t.Errorf("status %d: %s", answer.status, answer.body)
 						return
 					}
-					time.Sleep(20 * time.Millisecond) // The test is killing a process.
+					time.Sleep(20 * time.Millisecond) // Wait, because the test is killing a process.
 					continue
 				}
 				r := new(record)

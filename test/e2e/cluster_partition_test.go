@@ -47,7 +47,7 @@ func startLoad(t *testing.T, d *deployment, c *counter) *load {
 		l.clients.Go(func() {
 			for k := 1; ctx.Err() == nil; k++ {
 				l.write(t, n, i, k)
-				time.Sleep(20 * time.Millisecond) // The test reads all audit entries of the writes.
+				time.Sleep(20 * time.Millisecond) // Do not write faster, because the test reads all audit entries of the writes.
 			}
 		})
 		l.clients.Go(func() {

@@ -28,7 +28,7 @@ func confirmationToken(t *testing.T, smtp *mailtest.Server, email string) string
 	case <-time.After(30 * time.Second):
 		t.Fatal("no mail arrived")
 	}
-	// Quoted-printable text can have soft line breaks.
+	// Remove soft line breaks, because the mail uses the quoted-printable encoding.
 	text := strings.NewReplacer("=\r\n", "", "=\n", "", "=3D", "=").Replace(m.Data)
 	token := regexp.MustCompile(`pyconfirm_[A-Z0-9]+`).FindString(text)
 	if m.To != email || token == "" || !strings.Contains(text, "https://example.org/account#confirm="+token) {
@@ -93,7 +93,7 @@ func TestRequiredEmailConfirmation(t *testing.T) {
 	a.requireConfirmed(t, true)
 	a.login(t)
 	a.run(t, "print(1)").prints(t, "1\n")
-	s.call(t, nil, "POST", "/api/email/resend", object{"email": a.email}).want(t, 202, nil) // It sends no mail.
+	s.call(t, nil, "POST", "/api/email/resend", object{"email": a.email}).want(t, 202, nil) // The server sends no mail.
 
 	audit := string(s.call(t, a, "GET", "/api/v1/audit", nil).want(t, 200, nil).body)
 	for _, action := range []string{"user.confirmation_sent", "user.email_confirmed", "email_unconfirmed"} {

@@ -81,7 +81,7 @@ func (c canaries) runAll(t *testing.T, a *account) (stored, unstored []string) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	a.recordIDs(t, "") // A request for the list first stores all records.
+	a.recordIDs(t, "") // The server stores all records before it answers a request for the list.
 	for _, id := range unstored {
 		if r := a.record(t, id); r.Content != "none" || r.Stdout != "" || r.Code != "" {
 			t.Errorf("got %+v", r)

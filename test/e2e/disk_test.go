@@ -65,7 +65,7 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	a.storeSecret(t, "TOKEN", "canary-value")
 	fill := fillDisk(t, data)
 	var refused *answer
-	for range 100 { // The last page of the database log can have room for some entries.
+	for range 100 { // Send several requests, because the last page of the database log can have room for some entries.
 		if res := s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}); res.status != 200 {
 			refused = res
 			break

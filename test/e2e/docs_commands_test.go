@@ -91,7 +91,7 @@ type commandPage struct {
 	// replaces these paths by paths in the working directory.
 	installed bool
 	// account is true if the commands start the server, but need an existing account.
-	// Then the test creates an account after the server has started.
+	// In this case, the test creates an account after the server has started.
 	account bool
 	// ownData is true if the commands read the data directory of the server. The
 	// commands then need a separate server.

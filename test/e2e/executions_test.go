@@ -127,7 +127,8 @@ func TestExecutionsOfAKilledServer(t *testing.T) {
 	}()
 	var running []record
 	for len(running) == 0 {
-		running = a.records(t, "state=running") // A request for the list first stores the record.
+		// The server stores the record before it answers a request for the list.
+		running = a.records(t, "state=running")
 	}
 	s.kill(t)
 	for _, path := range must(filepath.Glob(filepath.Join(data, "*")))(t) {

@@ -84,7 +84,9 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 		}
 		streams := []bool{false, true}
 		if testing.Short() && !strings.HasPrefix(name, "missing in ") {
-			streams = streams[:1] // A stream has the same error as a single answer.
+			// Test only one kind of answer, because a stream has the same error as a
+			// single answer.
+			streams = streams[:1]
 		}
 		for _, streamed := range streams {
 			header := http.Header{"X-Api-Key": {a.APIKey}}

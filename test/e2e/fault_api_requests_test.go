@@ -137,7 +137,8 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 }
 
 // TestExecuteNamesUnknownFieldFirst misspells the name of a required field. The first
-// error in the answer must be the misspelled field, not the missing required field.
+// error in the answer must be about the misspelled field. The error about the missing
+// required field must come later.
 func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -164,8 +165,8 @@ func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 }
 
 // TestListsTakeEmptyCursorAsFirstPage requests lists with an empty cursor. Some clients
-// do this for the first page, so the server must accept it. The server must refuse
-// cursors that contain only blanks.
+// send an empty cursor for the first page, so the server must accept it. The server must
+// refuse cursors that contain only blanks.
 func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -65,7 +65,7 @@ func TestServeExplainsUnusableDatabase(t *testing.T) {
 			db := filepath.Join(data, "pyth-on.db")
 			c.damage(t, db)
 			before, _ := os.ReadFile(db)
-			for range 2 { // A refused start must not let the next start succeed.
+			for range 2 { // After a refused start, the next start must also be refused.
 				requireTexts(t, requireServeFails(t, data), c.says...)
 			}
 			if after, _ := os.ReadFile(db); string(after) != string(before) {

@@ -66,7 +66,7 @@ func TestExecuteChargesQueuedFiles(t *testing.T) {
 		}
 		go func() {
 			// Without Expect, the server can close the connection while the client still
-			// sends a refused body. The client then may not see the answer.
+			// sends a refused body. The client can then lose the answer.
 			header := http.Header{"X-Api-Key": {a.APIKey}, "Expect": {"100-continue"}}
 			res, err := s.tryCall(t.Context(), header, "POST", "/api/v1/execute", request)
 			if err != nil {

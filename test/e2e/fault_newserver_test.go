@@ -62,7 +62,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 		},
 	} {
 		damage()
-		for range 2 { // A refused start must not let the next start succeed.
+		for range 2 { // After a refused start, the next start must also be refused.
 			out := requireServeFails(t, data)
 			if !strings.Contains(out, "database") || !strings.Contains(out, key) || !strings.Contains(out, "restore pyth-on.db from a backup") || !strings.Contains(out, "--new-database") {
 				t.Errorf("%s: %s", name, out)

@@ -236,8 +236,8 @@ func withEncodings(value string) string {
 }
 
 // TestExecuteRedactsSplitStreams runs a program that prints a secret value in small
-// pieces. A stream of events must redact the value as well as a single JSON answer
-// does.
+// pieces. A stream of events must redact the value in the same way as a single JSON
+// answer.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -18,8 +18,8 @@ func TestSessionInterruptsReachChildren(t *testing.T) {
 			begin: "import os, subprocess, signal, time, threading\nserver = subprocess.Popen(['sleep', '300'])\nkept = 5\ntime.sleep(0.1)",
 			show:  "print(kept)",
 			// The process of the first run must still be alive. The processes of
-			// interrupted runs must end soon. The test waits for them, because a signal
-			// takes some time to arrive.
+			// interrupted runs must end soon. The test waits for the end of these
+			// processes, because a signal takes some time to arrive.
 			left: `
 def names():
     found = []

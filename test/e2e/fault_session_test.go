@@ -18,11 +18,11 @@ type step struct {
 	// The field "raises" is the expected name of the error, or "" if no error is
 	// expected.
 	raises string
-	// line is the expected line number of the error. With 0, any line number is
+	// line is the expected line number of the error. If it is 0, any line number is
 	// allowed.
 	line int
-	// The field "shows" is the text of the only expected result. With "", no result is
-	// expected.
+	// The field "shows" is the text of the only expected result. If it is "", no result
+	// is expected.
 	shows string
 }
 

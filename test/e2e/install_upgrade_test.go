@@ -24,7 +24,8 @@ func buildEarlier(t *testing.T) string {
 	tree := filepath.Join(t.TempDir(), "tree")
 	run := func(name string, args ...string) {
 		t.Helper()
-		// t.Context() ends before the function that removes the tree is called.
+		// Do not use t.Context() itself, because it ends before the function that removes
+		// the tree is called.
 		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -45,7 +45,7 @@ func (s *server) signInAt(t *testing.T, returnTo string) url.Values {
 	if !ok {
 		t.Fatalf("the provider answered %d, %v", res.StatusCode, res.Header)
 	}
-	s.call(t, nil, "GET", path, nil).refused(t, 401, "invalid_credentials") // Another browser has no cookie.
+	s.call(t, nil, "GET", path, nil).refused(t, 401, "invalid_credentials") // This request has no cookie, as in another browser.
 	done := s.callWithHeader(t, http.Header{"Cookie": {cookie}}, "GET", path, nil)
 	fragment, ok := strings.CutPrefix(done.header.Get("Location"), oidcURL+returnTo+"#")
 	if done.status != 302 || !ok {

@@ -104,7 +104,7 @@ func (s *server) callPort(t testing.TB, as *account, path string) *answer {
 }
 
 // pass sends a request whose answer comes from a server in a session. The OpenAPI document
-// does not describe such answers. It does not follow redirects.
+// does not describe such answers. pass does not follow redirects.
 func (s *server) pass(t testing.TB, host string, header http.Header, method, path, body string) *answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
@@ -181,7 +181,8 @@ func TestPorts(t *testing.T) {
 		server.call(t, b, "POST", s.path("/ports/8000/url"), nil).refused(t, 404, "not_found")
 		server.callPort(t, nil, s.path("/ports/8000/")).refused(t, 401, "unauthenticated")
 		server.callPort(t, a, other.path("/ports/8000/")).refused(t, 502, "port_unavailable")
-		// The server of the API listens on the loopback address of the host.
+		// The API listens on the loopback address of the host, but a request to a port of
+		// the session must not reach it.
 		_, own, _ := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
 		server.callPort(t, a, s.path("/ports/"+own+"/api/health")).refused(t, 502, "port_unavailable")
 		for _, port := range []string{"3128", "0", "65535x", "70000", "-1", "8000@evil", "08000"} {

@@ -366,7 +366,7 @@ func TestProcessTerminal(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	c.press(t, "\x03")
 	c.until(t, "KeyboardInterrupt")
-	// The process survives the connection.
+	// The process must continue after the connection has ended.
 	if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Error(err)
 	}
@@ -391,8 +391,8 @@ func (s *session) screenOf(t testing.TB, p *process) string {
 	return all.String()
 }
 
-// TestProcessTerminalRunsFullScreenPrograms runs programs that draw the whole screen. They
-// need the size of the terminal and the description of its type.
+// TestProcessTerminalRunsFullScreenPrograms runs programs that draw the whole screen.
+// These programs need the size of the terminal and the description of its type.
 func TestProcessTerminalRunsFullScreenPrograms(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{})

@@ -34,7 +34,7 @@ func TestRollbackOfNodeLeavesNothing(t *testing.T) {
 	if len(archive.Files) < 40 {
 		t.Fatalf("only %d spoilers were found", len(archive.Files))
 	}
-	a.runAndRecycle(t, javascript("0")) // This replaces an interpreter of Python.
+	a.runAndRecycle(t, javascript("0")) // This run replaces an interpreter of Python.
 	first, _ := a.runAndRecycle(t, probe)
 	want := first.ends(t, "succeeded").Stdout
 	for _, file := range archive.Files {
@@ -254,7 +254,7 @@ func TestRollbackOfNodeSoak(t *testing.T) {
 func TestRollbackOfNodeMeasuresEachRun(t *testing.T) {
 	t.Parallel()
 	_, a := rollbackServer(t)
-	const interpreter = 10 // The memory of an interpreter in MiB, which also counts.
+	const interpreter = 10 // The reported memory includes the memory of the interpreter, in MiB.
 	allocate := func(when string, size int) {
 		t.Helper()
 		x := a.execute(t, javascript(fmt.Sprintf("const b = Buffer.alloc(%d << 20, 1); console.log(b.length)", size)))

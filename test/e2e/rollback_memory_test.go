@@ -72,7 +72,7 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 	if most-least > mib {
 		t.Errorf("equal programs used %d to %d bytes", least, most)
 	}
-	const interpreter = 5 // The memory of an interpreter in MiB, which also counts.
+	const interpreter = 5 // The reported memory includes the memory of the interpreter, in MiB.
 	allocate := func(size int) {
 		code := fmt.Sprintf("b = bytearray(%d << 20)\nfor i in range(0, len(b), 4096): b[i] = 1", size)
 		used := float64(a.run(t, code).ends(t, "succeeded").Usage.MemoryPeakBytes) / mib

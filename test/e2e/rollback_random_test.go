@@ -43,8 +43,8 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 	// The function "look" returns the output of the probe (a program that prints the
 	// state of its interpreter). The second result is true if the server restored the
 	// interpreter after each program of the probe. On a busy machine, the server can
-	// remove the sandbox. Then the probe runs in a new interpreter, which has imported
-	// no modules in advance.
+	// remove the sandbox. After that, the probe runs in a new interpreter, which has
+	// imported no modules in advance.
 	look := func() (*probed, bool) {
 		removed := s.interpreters(t)["removed"]
 		x, r1 := a.runAndRecycle(t, probe(t))
@@ -75,7 +75,9 @@ func TestRollbackRandomSystemCalls(t *testing.T) {
 		x, reason := a.runAndRecycle(t, object{"code": program, "args": []string{fmt.Sprint(number), kind}, "timeoutMs": 3_000})
 		if removed != s.interpreters(t)["removed"] {
 			t.Logf("after program %d (%s), %q", run, reason, s.removals())
-			reason = "removed" // This also applies if the interpreter was restored before.
+			// Use this reason even if the server restored the interpreter before it
+			// removed the sandbox.
+			reason = "removed"
 		}
 		if reasons[reason]++; reason != "none" {
 			a.prepareInterpreter(t)

@@ -423,7 +423,7 @@ func TestRollbackNeedsUnseededModules(t *testing.T) {
 	}
 	s := startServer(t, "--runtime=seeded="+root, "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
-	a.execute(t, object{"runtime": "seeded", "code": "print(42)"}).prints(t, "42\n") // This replaces a warm sandbox.
+	a.execute(t, object{"runtime": "seeded", "code": "print(42)"}).prints(t, "42\n") // This run replaces a warm sandbox.
 	seen := map[string]bool{}
 	for range 4 {
 		x, reason := a.runAndRecycle(t, object{"runtime": "seeded", "code": `import os, random, sys
@@ -438,8 +438,8 @@ print(random.random())`})
 	}
 }
 
-// TestRollbackIsLimited checks when the server replaces an interpreter. It must do this
-// after the maximum number of runs, and after the maximum processor time.
+// TestRollbackIsLimited checks when the server replaces an interpreter. The server must
+// replace it after the maximum number of runs, and after the maximum processor time.
 func TestRollbackIsLimited(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--rollback-runs=3", "--rollback-cpu=2s", "--warm=1", "--max-sandboxes=1", "--max-running=1")

@@ -136,7 +136,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)`, size)))
 		}
 		return float64(x.Usage.MemoryPeakBytes) / mib, kib / 1024
 	}
-	const interpreter = 5 // The memory of an interpreter in MiB, which also counts.
+	const interpreter = 5 // The reported memory includes the memory of the interpreter, in MiB.
 	_, without := peak(0)
 	for _, size := range []int{200, 50, 300, 100} {
 		server, own := peak(size)

@@ -64,7 +64,7 @@ func TestScopesAreEnforcedForEveryOperation(t *testing.T) {
 		without[scope] = a.createKey(t, object{"name": "without " + scope, "scopes": others})
 	}
 	for _, op := range operations {
-		// Send an invalid body. Then an operation changes nothing, even if the scope
+		// Send an invalid body, so that an operation changes nothing even if the scope
 		// allows the operation.
 		var body any
 		if op.method != "GET" && op.method != "DELETE" {

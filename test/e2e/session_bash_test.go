@@ -9,10 +9,11 @@ import (
 // bashStep is one run of a bash session and its expected result.
 type bashStep struct {
 	code, stdout string
-	// stderr is a string that must occur on standard error. With "", standard error must
-	// be empty.
+	// stderr is a string that must occur on standard error. If it is "", standard error
+	// must be empty.
 	stderr string
-	// exit is the expected exit code. With -1, the run must end with the signal.
+	// exit is the expected exit code. If it is -1, the signal in the field "signal" must
+	// end the run.
 	exit   int
 	signal string
 	// The field "more" contains additional fields of the request.
@@ -138,8 +139,9 @@ func TestSessionBashInterrupts(t *testing.T) {
 		result := make(chan *execution, 1)
 		go func() { result <- s.runCode(t, "x=1; : > begun; sleep 60; x=2") }()
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
-			// The interrupt ends a run only after it has begun. Files of the session cannot
-			// be read during the run.
+			// An interrupt ends a run only after the run has begun. The test cannot read
+			// the file "begun" during the run, because such a read waits until the run
+			// has ended. So the test sends interrupts until the run ends.
 			s.server.call(t, a, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
 			select {
 			case x := <-result:

@@ -158,7 +158,7 @@ func TestSessionReportsEnd(t *testing.T) {
 			}
 			if !x.SessionEnded {
 				// The first run may end before the server notices the end of the
-				// session. Then the next run must report the end of the session.
+				// session. In this case, the next run must report the end of the session.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("no run reported the end of the session: %s", x)
 				}

@@ -135,7 +135,7 @@ func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 	}()
 	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 	s.terminate(t, s.cmd.Process.Pid)
-	time.Sleep(time.Second) // The server counts signals within a second as one.
+	time.Sleep(time.Second) // Wait, because the server ignores a second signal within half a second.
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -145,5 +145,5 @@ func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 		t.Error("the server still runs")
 	}
 	<-gone
-	startServerIn(t, s.data, nil) // This start removes the leftovers.
+	startServerIn(t, s.data, nil) // This start removes the leftovers of the stopped server.
 }

@@ -23,8 +23,8 @@ type hookRequest struct {
 type hookReceiver struct {
 	*httptest.Server
 	requests chan hookRequest
-	// ignoresTime is true if the clock of the tested server is wrong. Then the receiver
-	// accepts signatures with any time.
+	// ignoresTime is true if the clock of the tested server is wrong. In this case, the
+	// receiver accepts signatures with any time.
 	ignoresTime bool
 }
 
@@ -75,8 +75,8 @@ func (r *hookReceiver) receive(t *testing.T, secret string) (event string, run r
 		}
 		return payload.Type, payload.Data
 	case <-time.After(3 * time.Minute):
-		// With PostgreSQL, another server retries the attempts of a killed server only
-		// after two minutes.
+		// The time-out is long, because with PostgreSQL, another server retries the
+		// attempts of a killed server only after two minutes.
 		t.Fatal("no delivery arrived")
 	}
 	return "", run
@@ -117,7 +117,7 @@ func TestWebhooksReceiveRuns(t *testing.T) {
 	// event after its next start.
 	receiver.Close()
 	failed := a.run(t, "1/0")
-	if len(a.records(t, "")) != 3 { // A request for the list first stores the record.
+	if len(a.records(t, "")) != 3 { // The server stores the record before it answers a request for the list.
 		t.Error("a record is missing")
 	}
 	s.kill(t)

@@ -49,7 +49,7 @@ func (x *index) addDebianWheels(t testing.TB) {
 
 // buildExtension compiles a Python extension module and returns its path. The function
 // answer() of this module returns 42. The source declares the needed parts of CPython's
-// stable ABI itself, because CPython's headers may not be installed.
+// stable ABI itself, because CPython's headers may be missing.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The server reads the rest of a refused body for at most maxDiscardTime, and at most
-// maxDiscardBytes.
+// The server reads at most maxDiscardBytes of the rest of a refused body. It stops after
+// maxDiscardTime.
 const (
 	maxDiscardTime  = 5 * time.Second
 	maxDiscardBytes = 128 << 20
@@ -58,7 +58,7 @@ func (b *Rest) Discard(w http.ResponseWriter) {
 	}
 	control := http.NewResponseController(w)
 	if control.SetReadDeadline(time.Now().Add(maxDiscardTime)) != nil {
-		return // Without a deadline, a client could delay the response forever.
+		return // Read nothing, because without a deadline, a client could delay the response forever.
 	}
 	if _, err := io.CopyN(io.Discard, b, maxDiscardBytes); errors.Is(err, io.EOF) {
 		_ = control.SetReadDeadline(time.Time{})

@@ -98,7 +98,8 @@ func New(files fs.FS, style string) (*Site, error) {
 			return nil, fmt.Errorf("render %s: %w", name, err)
 		}
 		page, err := s.view.page(pageData{
-			// The renderer escapes text and removes raw HTML and dangerous links.
+			// The result is safe HTML, because the renderer escapes text and removes raw
+			// HTML and dangerous links.
 			Title: d.title, Prefix: strings.Repeat("../", strings.Count(name, "/")), Body: template.HTML(body.String()), //nolint:gosec // see above
 		})
 		if err != nil {

@@ -138,7 +138,7 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request, caching string) {
 	h.Set("Content-Type", f.mediaType)
 	if acceptsGzip(r.Header) {
 		h.Set("Content-Encoding", "gzip")
-		_, _ = w.Write(f.compressed) // The client may have disconnected.
+		_, _ = w.Write(f.compressed) // Ignore the error, because the client may have disconnected.
 		return
 	}
 	content, err := gzip.NewReader(bytes.NewReader(f.compressed))

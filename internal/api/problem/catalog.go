@@ -48,7 +48,7 @@ func Catalog() []Type {
 		{pyth.CodeUnsupportedMedia, 415, "The media type is not supported", "Send `Content-Type: application/json` in UTF-8 without a content encoding."},
 		{pyth.CodeRange, 416, "The range is outside the file", "Send a range that begins before the end of the file. The header `Content-Range` has the size of the file."},
 		{pyth.CodeRateLimited, 429, "Too many requests", "Wait for the number of seconds in `Retry-After`."},
-		{pyth.CodeQuotaExceeded, 429, "A quota of your account is used up", "Delete an object, or wait until a run or session ends. The field `detail` says which quota it is."},
+		{pyth.CodeQuotaExceeded, 429, "A quota of your account is used up", "Delete an object, or wait until a run or session ends. The field `detail` says which quota is used up."},
 		{pyth.CodeTooManyExecutions, 429, "You run the maximum number of programs per user", "Wait for the number of seconds in `Retry-After`, or until one of your programs has ended."},
 		{pyth.CodeTokenBudget, 429, "The model tokens of this day are used up", "Wait for the number of seconds in `Retry-After`. The new budget starts at midnight UTC."},
 		{pyth.CodeInternal, 500, "Internal error", "Try again later. If the error persists, send the request ID to the operator."},

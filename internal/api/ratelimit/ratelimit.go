@@ -3,7 +3,8 @@
 //
 // A limiter stores at most a fixed number of keys, so its memory is limited. It removes
 // full buckets first, because a full bucket is equal to a new bucket. If no bucket is
-// full, it removes the least recently used bucket. This bucket is nearly full.
+// full, it removes the least recently used bucket. This bucket is nearly full, so its
+// removal hardly changes later decisions.
 package ratelimit
 
 import (

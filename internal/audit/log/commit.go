@@ -178,10 +178,10 @@ func (l *Log) refresh(ctx context.Context) (*tree, []byte, error) {
 	return l.tree, l.checkpoint, nil
 }
 
-// wasStored reports whether the store contains the records although it returned an
+// wasStored reports whether the store contains the records although the store returned an
 // error. This happens if the error occurs after the commit. If a log is not shared, no
-// other process may extend the log. If another process has extended it, wasStored
-// returns ErrDamaged.
+// other process may extend the log. If another process has extended it, wasStored returns
+// ErrDamaged.
 func (l *Log) wasStored(next *extension) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

@@ -5,9 +5,9 @@
 // transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1). Each
 // transaction signs the new head of the tree (C2SP tlog-checkpoint and signed-note).
 //
-// Verify finds entries that were changed, removed, moved or added without the signing
-// key. Verify can also find changes that were made with the key. For this it needs an
-// earlier checkpoint that was stored outside the server.
+// If somebody without the signing key changes, removes, moves or adds entries, Verify
+// finds these entries. Verify can also find changes that somebody with the key has made.
+// For this, Verify needs an earlier checkpoint that was stored outside the server.
 //
 // The log limits the length of texts from callers. It replaces unprintable characters and
 // credentials in these texts.

@@ -64,8 +64,8 @@ func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		// Erased entries also have no content. But erased entries have a time, and pruned
-		// entries have no time.
+		// Also check the time, because erased entries have no content either. But erased
+		// entries have a time, and pruned entries have no time.
 		if len(records) == 1 && records[0].Record == nil && records[0].Timestamp.IsZero() {
 			low = middle + 1
 		} else {

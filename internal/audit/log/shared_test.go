@@ -165,7 +165,7 @@ func TestRecordRefusesAChangedSharedLog(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if name == "a hash was changed" {
-				return // The server a has the hash in memory.
+				return // Server a has the hash in memory.
 			}
 			if err := a.Record(t.Context(), event("ada", 8)); !errors.Is(err, log.ErrDamaged) {
 				t.Errorf("got %v", err)

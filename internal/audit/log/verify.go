@@ -204,7 +204,7 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 func (c *check) allow(e *pyth.AuditEntry) {
 	switch e.Action {
 	case pyth.ActionAuditPruned:
-		// Package json decodes numbers as float64.
+		// The value is a float64, because package json decodes numbers as float64.
 		if before, ok := e.Details[prunedBefore].(float64); ok {
 			c.allowed = max(c.allowed, int64(before))
 		}
@@ -214,8 +214,8 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// checkPruned reports entries without content whose sequence numbers are not in any
-// entry about pruning or erasure.
+// checkPruned reports entries whose content is missing although no entry about pruning or
+// erasure contains their sequence numbers.
 func (c *check) checkPruned(ctx context.Context) error {
 	if len(c.unexplained()) == 0 {
 		return nil
@@ -237,8 +237,8 @@ func (c *check) checkPruned(ctx context.Context) error {
 	return nil
 }
 
-// The method "unexplained" returns ranges of entries without content. It returns only
-// entries whose sequence numbers are not in any entry about pruning or erasure.
+// The method "unexplained" returns the ranges of entries whose content is missing
+// although no entry about pruning or erasure contains their sequence numbers.
 func (c *check) unexplained() []span {
 	covered := slices.SortedFunc(slices.Values(append(c.erased, span{0, c.allowed})), func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var all []span

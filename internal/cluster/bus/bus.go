@@ -195,6 +195,7 @@ func (b *Bus) MaxPayload() int {
 
 // Close sends the messages that are still waiting, and closes the connection.
 func (b *Bus) Close() {
-	_ = b.connection.FlushTimeout(time.Second) // Without a connection there is nothing to send.
+	// Ignore the error, because without a connection there is nothing to send.
+	_ = b.connection.FlushTimeout(time.Second)
 	b.connection.Close()
 }

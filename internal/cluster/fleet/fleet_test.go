@@ -208,8 +208,8 @@ func TestWorkersOfOtherVersionsGetNoJobs(t *testing.T) {
 		if len(c.fleet.Stats().Workers) != 1 {
 			t.Error("the old worker is not alive")
 		}
-		// This error code matters, because asynchronous runs wait for a worker if they
-		// get it.
+		// This error code matters, because an asynchronous run that gets this code waits
+		// for a worker.
 		if _, err := c.fleet.Start(t.Context(), newJob("a", "user", ""), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable {
 			t.Errorf("got %v", err)
 		}

@@ -135,7 +135,8 @@ func (f *Fleet) tenantFull(d demand) bool {
 // score returns the rank of a worker for a tenant and a runtime. Each combination of
 // tenant and runtime has its own order of workers. When a worker leaves, only the tenants
 // for which it was the first worker get another first worker. When a worker joins, it
-// becomes the first worker of some tenants, and all other tenants keep theirs.
+// becomes the first worker of some tenants, and all other tenants keep their first
+// worker.
 func score(worker wire.ID, d demand) uint64 {
 	h := sha256.Sum256([]byte(worker.String() + "\x00" + string(d.runtime) + "\x00" + string(d.tenant)))
 	return binary.BigEndian.Uint64(h[:])

@@ -376,7 +376,7 @@ func (r *run) abandon() {
 	if m, err := wire.Encode(wire.KindAbandon, nil); err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = r.link.Send(ctx, m) // If it fails, the end of the call has the same effect.
+		_ = r.link.Send(ctx, m) // Ignore the error: if Send fails, the end of the call has the same effect.
 	}
 	r.end()
 	r.link.Close()
@@ -421,7 +421,8 @@ func (c *receiver) cancel() {
 	}
 	c.canceled = true
 	if m, err := wire.Encode(wire.KindCancel, nil); err == nil {
-		_ = c.run.link.Send(context.WithoutCancel(c.ctx), m) // If it fails, the link has ended.
+		// Ignore the error: if Send fails, the link has ended.
+		_ = c.run.link.Send(context.WithoutCancel(c.ctx), m)
 	}
 }
 

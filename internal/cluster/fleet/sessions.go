@@ -154,7 +154,8 @@ func (f *Fleet) WriteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		// The worker can fail before it has received all of the content.
+		// Wait for the answer during the transfer, because the worker can fail before it
+		// has received all of the content.
 		m, err := f.awaitMessage(ctx, l, wire.KindDone)
 		answered <- answer{m, err}
 		stop()

@@ -111,7 +111,7 @@ func (s *Shared) get(ctx context.Context, hash []byte, to io.Writer) error {
 func (s *Shared) Put(hash []byte, path string) {
 	select {
 	case s.waiting <- image{hash, path}:
-	default: // Another worker will store the image, or this one after its next start.
+	default: // Another worker stores the image, or this worker does so after its next start.
 	}
 }
 

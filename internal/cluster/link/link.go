@@ -136,7 +136,7 @@ func (l *Link) send(ctx context.Context, message []byte, limit time.Duration) er
 
 func (l *Link) sendPart(ctx context.Context, part []byte, last bool, limit time.Duration) error {
 	f := &wire.Frame{Kind: wire.FrameData, Call: l.call, Last: last, Payload: part}
-	var stalled <-chan time.Time // Never ready without a limit.
+	var stalled <-chan time.Time // Without a limit, this channel is never ready.
 	for {
 		l.mu.Lock()
 		if l.err != nil {

@@ -249,13 +249,14 @@ func (n *Node) sendAnnouncement(leaving bool) {
 
 func (n *Node) broadcast(subject string, f *wire.Frame) {
 	if b, err := n.keys.Seal(wire.Everyone, f.Encode()); err == nil {
-		_ = n.config.Bus.Publish(subject, b) // A later message replaces a lost one.
+		_ = n.config.Bus.Publish(subject, b) // Ignore the error, because a later message replaces a lost message.
 	}
 }
 
 func (n *Node) send(to wire.ID, f *wire.Frame) {
 	if b, err := n.keys.Seal(to, f.Encode()); err == nil {
-		_ = n.config.Bus.Publish(subjectNode+to.String(), b) // Lost frames are repeated.
+		// Ignore the error, because the node sends lost frames again.
+		_ = n.config.Bus.Publish(subjectNode+to.String(), b)
 	}
 }
 

@@ -137,7 +137,7 @@ func (n *Node) receiveAnnouncement(from wire.ID, payload []byte) {
 		return
 	}
 	first := p.heard == 0
-	delete(a.Status.Tenants, n.id.String()) // This server counts its jobs itself.
+	delete(a.Status.Tenants, n.id.String()) // Ignore these numbers, because this server counts its jobs itself.
 	p.heard, p.heardAt, p.Status = a.Seq, now, a.Status
 	if a.Status.Leaving {
 		n.mu.Unlock()
@@ -277,7 +277,7 @@ func (n *Node) Find(ctx context.Context, id string) (wire.ID, bool) {
 	n.broadcast(subjectServers, &wire.Frame{Kind: wire.FrameFind, Payload: []byte(id)})
 	select {
 	case worker := <-found:
-		found <- worker // Other callers may wait for the same answer.
+		found <- worker // Put the answer back, because other callers may wait for it.
 		return worker, true
 	case <-ctx.Done():
 		return wire.ID{}, false

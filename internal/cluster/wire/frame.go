@@ -29,8 +29,8 @@ const (
 	FrameBeat
 	// FrameHello asks all workers for an Announcement.
 	FrameHello
-	// FrameFind asks all workers which of them has a session or reservation. This
-	// worker answers with FrameFound. The payload is the ID of the session or
+	// FrameFind asks all workers which of them has a session or reservation. The worker
+	// that has it answers with FrameFound. The payload is the ID of the session or
 	// reservation.
 	FrameFind
 	FrameFound

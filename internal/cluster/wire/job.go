@@ -11,8 +11,8 @@ import (
 // standard input and the content of each file. For an encrypted program, the ciphertext
 // is also a binary part.
 type Run struct {
-	// Job is the job without its binary parts. For an encrypted program, it is also
-	// without the password.
+	// Job is the job without its binary parts. It also does not contain the password of
+	// an encrypted program.
 	Job pyth.Job
 	// Events is true if the caller wants to receive events.
 	Events bool

@@ -195,18 +195,20 @@ func (c *call) release(started pyth.Run, job *pyth.Job, r *wire.Release) error {
 func (c *call) sendOutcome(outcome *pyth.Outcome) {
 	m, err := wire.EncodeOutcome(outcome)
 	if err != nil {
-		c.worker.config.Logger.Error("outcome of a run not sent", "error", err)
+		c.worker.config.Logger.Error("could not send the outcome of a run", "error", err)
 		c.link.Close()
 		return
 	}
-	_ = c.link.Send(context.WithoutCancel(c.ctx), m) // If it fails, the server is lost.
+	_ = c.link.Send(context.WithoutCancel(c.ctx), m) // Ignore the error: if Send fails, the server is lost.
 }
 
 // forwarder sends the events of a run to the server. If the server reads slowly, the
 // program has to wait.
 type forwarder struct{ call *call }
 
-func (f *forwarder) Started(pyth.ExecutionID) error { return nil } // The server has released the run.
+// Started does nothing, because the server itself has released the run and does not need
+// the event.
+func (f *forwarder) Started(pyth.ExecutionID) error { return nil }
 
 func (f *forwarder) Output(stream pyth.Stream, b []byte) error {
 	return f.call.send(wire.KindOutput, stream, b)

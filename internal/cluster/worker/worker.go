@@ -28,7 +28,7 @@ import (
 const orphanTimeout = time.Minute
 
 // spareCalls is the number of calls that the worker accepts in addition to the calls
-// for runs and sessions. They are used for operations on files and for streams.
+// for runs and sessions. The spare calls are for operations on files and for streams.
 const spareCalls = 512
 
 // maxStreams is the maximum number of streams that the worker relays at the same time. A
@@ -115,7 +115,7 @@ func New(c Config) (*Worker, error) {
 		sessions: map[pyth.SessionID]*session{}, reservations: map[pyth.ReservationID]time.Time{},
 		tenants: map[string]map[pyth.UserID]int{},
 	}
-	w.status() // Sets maxCalls.
+	w.status() // The call sets maxCalls.
 	w.node, err = link.Open(link.Config{
 		Bus: c.Bus, Token: c.Token, Status: w.status, Accept: w.accept, Owns: w.owns, Lost: w.lost, Logger: c.Logger,
 		MaxCalls: func() int { return int(w.maxCalls.Load()) },

@@ -132,7 +132,7 @@ func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	if err != nil {
 		return Finding{
 			Name: "node", Level: Failure, Detail: fmt.Sprintf("Node %s does not run: %v", version, err),
-			Fix: "remove --node, so that the tested release of Node is downloaded",
+			Fix: "remove --node, and `pyth-on` downloads the release of Node with which it was tested",
 		}
 	}
 	return Finding{Name: "node", Level: OK, Detail: "Node " + version + " runs JavaScript and TypeScript"}

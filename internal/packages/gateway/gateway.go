@@ -164,7 +164,7 @@ func (r *Route) Serve(ctx context.Context, conn net.Conn) {
 // Close closes the connections of the route. It returns nil, because connections to the
 // gateway are not part of the report of a run.
 func (r *Route) Close() []pyth.Connection {
-	r.cancel() // Ends Accept and all requests to the index.
+	r.cancel() // The call ends Accept and all requests to the index.
 	_ = r.server.Close()
 	return nil
 }

@@ -113,7 +113,7 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 // removeExcess removes archives and unneeded images. It starts with the least recently
 // used file and stops when the remaining files take at most cacheBytes. The image of npm
 // is always unneeded, because no layer contains it. But each use of npm makes this image
-// the most recently used file.
+// the most recently used file, so removeExcess normally removes this image last.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

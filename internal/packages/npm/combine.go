@@ -40,7 +40,7 @@ func (r *Resolver) Combine(base, own []*pyth.PinnedPackage) []*pyth.PinnedPackag
 			continue
 		}
 		done[place] = true
-		one := *p // A concurrent call can set the size of *p.
+		one := *p // Copy *p, because a concurrent call can set its size.
 		one.Place, one.Requires = place, nil
 		for _, needed := range p.Requires {
 			one.Requires = append(one.Requires, moved(needed))

@@ -55,7 +55,7 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 		x.mu.Unlock()
 	}
 	w.Header().Set("Content-Type", abbreviated)
-	_, _ = w.Write(body) // Writing fails if the job has ended.
+	_, _ = w.Write(body) // Ignore the error: the write fails only if the job has ended.
 }
 
 // release is the entry for one version of a package on a registry page. It contains only

@@ -100,7 +100,8 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 		return
 	}
 	w.Header().Set("Content-Type", simpleJSON)
-	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
+	// Ignore the error: the write fails only if the job has ended.
+	_ = json.MarshalWrite(w, x.rewritten(project, files))
 }
 
 // The method "rewritten" returns the page of a project for the sandbox. It appends the

@@ -76,7 +76,7 @@ func (w *wheelReader) destination(f *zip.File) (string, error) {
 	case directory || !mode.IsRegular():
 		return "", imagestore.ErrFileType
 	case f.Flags&1 != 0, f.Method != zip.Store && f.Method != zip.Deflate:
-		return "", errZip // Encrypted, or compressed with an unsupported method.
+		return "", errZip // The file is encrypted, or compressed with an unsupported method.
 	}
 	top, rest, _ := strings.Cut(name, "/")
 	if dist, ok := strings.CutSuffix(top, ".dist-info"); ok {

@@ -13,7 +13,7 @@ func Overlay(base, own []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	all := slices.Clone(own)
 	for _, p := range base {
 		if !slices.ContainsFunc(own, func(q *pyth.PinnedPackage) bool { return q.Place == p.Place }) {
-			one := *p // A concurrent call can set the size of *p.
+			one := *p // Copy *p, because a concurrent call can set its size.
 			all = append(all, &one)
 		}
 	}

@@ -112,8 +112,8 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // Start starts the server and waits until it accepts connections.
 func (c *Cluster) Start() error {
 	var log bytes.Buffer
-	// The setting fsync=off can lose data only if the operating system crashes. A crash
-	// of a process does not lose data.
+	// Set fsync=off, because this setting can lose data only if the operating system
+	// crashes. A crash of a process does not lose data.
 	c.process = c.command("postgres", "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=200", "-c", "log_statement=none")
 	c.process.Stdout, c.process.Stderr = &log, &log

@@ -123,7 +123,7 @@ func (r *run) failed(ctx context.Context, err error) error {
 		level = slog.LevelDebug // The caller has canceled the run.
 	}
 	if r.job.Session != "" {
-		logger.Log(ctx, level, "session sandbox did not start the job", "execution_id", r.job.ID, "error", err)
+		logger.Log(ctx, level, "sandbox of a session did not start the job", "execution_id", r.job.ID, "error", err)
 		r.outcome = &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}
 		return nil
 	}

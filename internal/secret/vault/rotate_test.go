@@ -244,7 +244,7 @@ func TestRotateUsesTheFirstKeyOfTheSetting(t *testing.T) {
 		return k
 	}
 	r := newRigWith(t, setting(one))
-	if err := vault.Rotate(t.Context(), setting(one), r.store, func(int) {}); err == nil || !strings.Contains(err.Error(), "write the new key and a comma before it") {
+	if err := vault.Rotate(t.Context(), setting(one), r.store, func(int) {}); err == nil || !strings.Contains(err.Error(), "put the new key and a comma before the old key") {
 		t.Errorf("got %v", err)
 	}
 	both := setting(two + ", " + one)

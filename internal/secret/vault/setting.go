@@ -46,7 +46,7 @@ func (k *SettingKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, assoc
 // key. Begin returns an error if the setting has only one key.
 func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	if len(k.ring) < 2 {
-		return "", nil, errors.New("the setting has only one root key; write the new key and a comma before it, here and in the setting of the server, and try again")
+		return "", nil, errors.New("the setting has only one root key; put the new key and a comma before the old key, in the setting of this command and of the server, and try again")
 	}
 	return k.ring[0].id, k.ring[1:].names(), nil
 }

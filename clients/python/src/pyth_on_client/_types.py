@@ -633,7 +633,7 @@ class OutputEvent:
 
 @dataclasses.dataclass
 class OutputFile:
-    """A file that a run created."""
+    """A file from the working directory after a run."""
 
     # The content of the file. The field encoding says how the content is encoded.
     content: str

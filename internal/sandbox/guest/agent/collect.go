@@ -125,7 +125,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	}
 	if full == c.run.job.Program && !c.run.job.Session {
 		if c.isLiteral(full) {
-			return c.skip(full, "it is the file of the program")
+			return c.skip(full, "it is the file that contains the program")
 		}
 		return nil
 	}
