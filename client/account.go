@@ -106,8 +106,8 @@ func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[AuditEntry,
 }
 
 // Usage returns the usage of the user in a period, grouped by day, language or API key.
-// It also returns the quotas of the user. For zero values, the server uses its default
-// period and grouping.
+// It also returns the quotas of the user. If a parameter has its zero value, the server
+// uses its default for this parameter.
 func (c *Client) Usage(ctx context.Context, by UsageGroup, since, until time.Time) (*UsageReport, error) {
 	report := new(UsageReport)
 	query := values(map[string]string{"by": string(by), "since": timestamp(since), "until": timestamp(until)})

@@ -42,15 +42,16 @@ func WithToken(token string) Option {
 	return func(c *Client) { c.headers.Set("Authorization", "Bearer "+token) }
 }
 
-// WithHTTPClient sends the requests with the given HTTP client. The time-out of this
-// HTTP client must not be shorter than the longest run.
+// WithHTTPClient sends the requests with the given HTTP client. The time-out of this HTTP
+// client must not be shorter than the duration of the longest run.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *Client) { c.http = h }
 }
 
 // WithRetries sets how often the client repeats a failed request. The client repeats a
-// request if the connection failed, or if the status is 429 or 503. The default is
-// DefaultRetries.
+// request if the connection failed, if the status is 429 or 503, or if the error code is
+// ErrorCodeInProgress. It repeats the request only if the repetition is safe, so the
+// request has its effect at most once. The default is DefaultRetries.
 func WithRetries(n int) Option {
 	return func(c *Client) { c.retries = n }
 }

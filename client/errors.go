@@ -12,7 +12,7 @@ import (
 )
 
 // Error is an error of the server (RFC 9457). The field Code is stable. To distinguish
-// errors, compare it with a constant, for example ErrorCodeNotFound. With RequestID,
+// errors, compare Code with a constant, for example ErrorCodeNotFound. With RequestID,
 // the operator finds the request in the log of the server.
 type Error struct {
 	Problem

@@ -29,7 +29,7 @@ func (s *Session) RunProcess(ctx context.Context, r *ProcessRequest) (*Process, 
 }
 
 // Processes returns the running processes of the session, and the processes that ended
-// last, oldest first.
+// most recently. The oldest process comes first.
 func (s *Session) Processes(ctx context.Context) ([]Process, error) {
 	var answer ProcessList
 	err := s.client.do(ctx, &call{method: http.MethodGet, path: s.path() + "/processes", repeatable: true}, &answer)

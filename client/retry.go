@@ -31,7 +31,8 @@ func (r *call) mayRepeat(err error) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		switch problem.Status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			// With Retry-After, the server has not executed the request.
+			// If the response has the header Retry-After, the server has not executed the
+			// request.
 			return (r.repeatable || problem.RetryAfter > 0) && problem.RetryAfter <= maxRetryAfter
 		case http.StatusConflict:
 			return problem.Code == ErrorCodeInProgress

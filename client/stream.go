@@ -26,7 +26,8 @@ type (
 		// Stderr is true for standard error, and false for standard output.
 		Stderr bool
 	}
-	// Result is a rich value. It maps each media type to the data of the value.
+	// Result is a rich value. It maps each media type to the data of the value in this
+	// media type.
 	Result struct{ Value ResultValue }
 	// File is an output file that the request selected.
 	File struct{ OutputFile }

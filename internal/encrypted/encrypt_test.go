@@ -63,9 +63,9 @@ func TestEncryptLimitsConcurrency(t *testing.T) {
 			_, err := e.Encrypt(ctx, pyth.Python, []byte("1"), []byte("pw"))
 			return err
 		}
-		// A caller waits for at most ten seconds, and each encryption takes four
-		// seconds. Therefore three rounds of two callers can start. The last two of the
-		// eight callers get an error.
+		// Two encryptions run at the same time, and each takes four seconds. So two of
+		// the eight callers start after 0, 4 and 8 seconds. A caller waits for at most
+		// ten seconds, so the last two callers get an error.
 		results := make(chan error, 10)
 		for range 8 {
 			go func() { results <- encrypt(t.Context()) }()

@@ -20,8 +20,9 @@ const (
 	maxLabels     = 16
 	maxLabelBytes = 64
 	// maxExecBytes is the maximum size of the arguments. The environment variables and
-	// secrets together have the same maximum. Linux allows 2 MiB for the arguments and
-	// the environment together. This is a quarter of the size of the stack.
+	// secrets together have the same maximum. For the arguments and the environment
+	// together, Linux allows a quarter of the size of the stack. With the usual size of
+	// the stack, this is 2 MiB.
 	maxExecBytes = 1 << 20
 	// minMemory is the smallest allowed memory limit. An interpreter can start with this
 	// memory.

@@ -23,9 +23,10 @@ type secrets struct {
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
-// The method "follow" reports whether the program must wait after its sandbox is ready.
-// The program waits for its secret values. If it has none, it waits until the audit log
-// contains an entry about the use of secrets.
+// The method "follow" reports whether the program must wait after its sandbox is ready. A
+// program with secret values waits for these values. A program without secret values
+// waits only if the use of secrets must be recorded first: it waits until the audit log
+// contains the entry.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
 // reveal decrypts the secrets of a run. The parameter "session" is nil if the run has

@@ -8,7 +8,7 @@ import (
 )
 
 // Maximum lengths of the texts of an exception, in bytes. The interpreters already
-// truncate these texts. Their limits are the same or higher.
+// truncate these texts. The limits of the interpreters are the same or higher.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10

@@ -63,7 +63,7 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	if err != nil {
 		return nil, err
 	}
-	// If the caller receives events, e contains no output, because the recorder has
+	// If the caller receives events, e contains no output. In this case, the recorder has
 	// already written the output to the excerpts.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)

@@ -25,8 +25,9 @@ func encoded(value string) []string {
 	}
 }
 
-// traces returns texts that the model must not receive. These are the value itself and
-// parts of each encoding. Such a part depends only on the value.
+// traces returns texts that the model must not receive. These texts are the beginning of
+// the value, the value in each encoding, and parts of the base64 texts. Each part depends
+// only on the value, not on the bytes before and after the value.
 func traces(value string) []string {
 	all := encoded(value)
 	for i := len(all) - 2; i < len(all); i++ {

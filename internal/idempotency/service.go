@@ -4,7 +4,8 @@
 //
 // The answers are encrypted with the user's data key, because they can contain output of
 // programs. They can also contain a new API key, which no other answer shows. The store
-// does not contain idempotency keys and requests. It contains only their keyed hashes.
+// contains neither the idempotency keys nor the requests. It contains only keyed hashes
+// of both.
 package idempotency
 
 import (

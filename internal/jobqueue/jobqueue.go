@@ -43,7 +43,8 @@ const (
 	// rescueAfter is the time after which another server repeats the job of a lost
 	// server.
 	rescueAfter = 2 * jobTimeout
-	// stopTimeout is the time that running jobs have to end when the server stops.
+	// stopTimeout is the maximum time that Close waits for running jobs. After this time,
+	// Close cancels the jobs that are still running.
 	stopTimeout = 5 * time.Second
 	// repairInterval is the time between two searches for jobs with wrong times. The
 	// times of jobs are wrong after the clock was set back.
@@ -52,8 +53,8 @@ const (
 
 // repairTimes makes jobs due if their last attempt is in the future. This happens after
 // the clock was set back. Without the repair, these jobs would wait until the clock
-// reaches the old times again. A job in the state "available" is always due. The library
-// River uses the clock of SQLite.
+// reaches the old times again. A job in the state "available" is always due. The
+// statement uses the clock of SQLite, because the library River also uses this clock.
 const repairTimes = "UPDATE river_job SET scheduled_at = datetime('now', 'subsec') WHERE scheduled_at > datetime('now', 'subsec')" +
 	" AND (state = 'available' OR state IN ('retryable', 'scheduled') AND attempted_at > datetime('now', 'subsec'))"
 
@@ -200,8 +201,8 @@ func (q *Queue) repairPeriodically(ctx context.Context) {
 var errNotStarted = errors.New("jobqueue: not started, or without workers")
 
 // Insert stores a job. When Insert returns nil, the job is durable. A free worker starts
-// the job at once. If Close was called, the job starts only after the next start of the
-// server.
+// the job immediately. If Close was called, the job starts only after the next start of
+// the server.
 func (q *Queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error {
 	if q.client == nil {
 		return errNotStarted

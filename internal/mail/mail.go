@@ -105,7 +105,8 @@ func (s *Sender) Send(ctx context.Context, to, subject, text string) error {
 	m.Subject(subject)
 	m.SetDate()
 	m.SetMessageID()
-	// Mail servers must not answer with "out of office" mail.
+	// Because of this header, mail servers send no automatic answers, such as "out of
+	// office" mail.
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetBodyString(gomail.TypeTextPlain, text)
 	c, err := gomail.NewClient(s.host, s.options...)

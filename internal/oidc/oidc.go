@@ -76,8 +76,8 @@ func (p *Provider) discover(ctx context.Context) (*oidc.Provider, error) {
 		return found, nil
 	}
 	found, err, _ := p.discovery.Do("", func() (any, error) {
-		// The provider keeps the context for later requests for keys. Therefore the
-		// context must not end with this call.
+		// The returned oidc.Provider keeps the context and uses it for later requests for
+		// keys. Therefore the context must not end when this call ends.
 		found, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.http), p.config.Issuer)
 		if err == nil {
 			p.found.Store(found)
@@ -146,7 +146,8 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier, nonce string) (
 	if err := idToken.Claims(&c); err != nil {
 		return nil, refusedCode(err)
 	}
-	// Some providers omit https:// from the issuer in their ID tokens.
+	// Some providers omit https:// from the issuer in their ID tokens, so use the
+	// configured issuer.
 	user := &pyth.ProviderUser{Issuer: p.config.Issuer, Subject: idToken.Subject, Email: c.Email, EmailVerified: bool(c.EmailVerified)}
 	if user.Email == "" && found.UserInfoEndpoint() != "" {
 		return user, p.readUserInfo(ctx, found, token, user)

@@ -42,8 +42,8 @@ var _ pyth.PortService = (*Service)(nil)
 // New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// checkPort returns an error if users cannot connect to the port. Users cannot connect to
-// the proxies of the session.
+// checkPort returns an error if users cannot connect to the port. For example, the ports
+// of the session's proxies are reserved.
 func checkPort(port int) error {
 	if port < 1 || port > 65535 {
 		return pyth.Invalid("path.port", "must be between 1 and 65535")

@@ -37,9 +37,10 @@ func packageManagers(p plan) {
 	}
 }
 
-// git adds the files that git needs to clone over HTTP, and to work with submodules. Git
-// searches its helper programs in the directory where this machine has them. If this
-// machine has no git, the method does nothing.
+// git adds the files that git needs to clone over HTTP, and to work with submodules. In
+// the image, the helper programs of git are in the same directory as on this machine,
+// because git searches for them there. If this machine has no git, the method does
+// nothing.
 func (c *collector) git() {
 	if !c.plan.has("usr/bin/git") {
 		return

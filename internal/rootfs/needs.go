@@ -44,8 +44,8 @@ func readNeeds(file io.ReaderAt) (needs, error) {
 }
 
 // searched returns n.paths. In the result, the parameter "origin" replaces $ORIGIN. The
-// result contains only system directories, because files have the same path in the image.
-// The path of a home directory would reveal facts about this machine.
+// result contains only system directories. A library has the same path in the image as on
+// this machine, and the path of a home directory would reveal facts about this machine.
 func (n needs) searched(origin string) []string {
 	var dirs []string
 	for _, p := range n.paths {

@@ -7,8 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// RemoveOthers removes all images, for example images of earlier releases, from the
-// directory of the image i. It keeps i itself and the given custom images. It also
+// RemoveOthers removes the images of earlier releases, and all other images, from the
+// directory of the image i. It keeps only i itself and the given custom images. It also
 // removes unfinished builds. It returns the number of removed files.
 //
 // The caller must ensure that no other process boots sandboxes from the removed

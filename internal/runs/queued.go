@@ -136,8 +136,8 @@ func (s *Service) endQueued(ctx context.Context, r *run, p *pyth.Program, e *pyt
 	return nil
 }
 
-// reportEnd calls Ended until Ended succeeds. If the server stops earlier, the next
-// server treats the run as lost when it starts.
+// reportEnd calls Ended until Ended succeeds. If the server stops before Ended succeeds,
+// the run is not ended. When the next server starts, it treats the run as lost.
 func (s *Service) reportEnd(ctx context.Context, p *pyth.Program, rec *pyth.ExecutionRecord) error {
 	if s.config.Ended == nil {
 		return nil

@@ -129,9 +129,9 @@ func (s *Service) stored(ctx context.Context, user pyth.UserID, id pyth.Executio
 	return out, nil
 }
 
-// CancelExecution cancels a run that has not ended. A queued asynchronous run ends at
-// once. If another server executes the run, this server stores a request to cancel the
-// run.
+// CancelExecution cancels a run that has not ended. A queued asynchronous run ends
+// immediately. If another server executes the run, this server stores a request to cancel
+// the run.
 func (s *Service) CancelExecution(ctx context.Context, user pyth.UserID, id pyth.ExecutionID) (*pyth.RecordedExecution, error) {
 	r := s.live.find(user, id)
 	if r != nil && !r.record.Async {

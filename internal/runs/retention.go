@@ -11,8 +11,9 @@ import (
 const pruneBatch = 100
 
 // Prune removes the content of runs that ended before the time "contents". It also
-// removes the records of runs that were created before the time "records". If a time is
-// zero, Prune removes nothing for this time.
+// removes the records of runs that were created before the time "records". If the time
+// "contents" is zero, Prune removes no content. If the time "records" is zero, Prune
+// removes no records.
 func (s *Service) Prune(ctx context.Context, contents, records time.Time) error {
 	if err := inBatches(ctx, contents, s.config.Store.ExpireExecutionContents); err != nil {
 		return err

@@ -358,8 +358,8 @@ func (s *Sandbox) unlimitLockedMemory() {
 	_ = unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_MEMLOCK, &none, nil)
 }
 
-// explainStart adds the path, and advice for the operator, to an error from starting
-// gVisor.
+// explainStart adds two parts to an error of the start of gVisor: the path of the
+// executable, and advice for the operator.
 func explainStart(executable string, err error) error {
 	// Remove the path from err, because it is a path in /proc that means nothing to the
 	// operator.

@@ -117,8 +117,9 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 			r.end(cause)
 		}
 		if errors.Is(cause, errMemory) && r.job.Session != "" {
-			// Kill the sandbox at once. The guest would only interrupt the interpreter,
-			// and the interpreter could allocate more memory before it stops.
+			// Kill the sandbox immediately. The guest would only interrupt the
+			// interpreter, and the interpreter could allocate more memory before it
+			// stops.
 			_ = r.sandbox.Close()
 		}
 	}

@@ -38,7 +38,8 @@ func (s *Service) PackFiles(ctx context.Context, user pyth.UserID, session pyth.
 	}
 	defer c.Close()
 	r := &content{call: c, left: -1}
-	// Each archive has at least one byte.
+	// Wait for the first bytes, which every archive has. If an error occurs before these
+	// bytes, return the error and do not call begin.
 	if r.rest, r.err = r.next(); r.err != nil {
 		return r.err
 	}

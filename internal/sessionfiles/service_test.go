@@ -175,7 +175,7 @@ func TestMakeMoveCopyRemove(t *testing.T) {
 		wantCode(t, test.do(), test.want)
 	}
 	m.wantTree("copy/ copy/inside=2 copy/moved/ copy/moved/f=1 g=2 link2@")
-	// Overwriting replaces a directory by a file and the other way round.
+	// Overwriting replaces a directory by a file, and a file by a directory.
 	wantCode(t, m.MovePath(ctx, "", "", "g", "copy", true), "")
 	m.wantTree("copy=2 link2@")
 	m.write("dir/x", "3")
@@ -316,7 +316,7 @@ func TestArchiveRoundTrip(t *testing.T) {
 			if info, err := os.Stat(filepath.Join(m.work, "new/dir/run.sh")); err != nil || info.Mode() != 0o755 {
 				t.Errorf("got %v, %v", info, err)
 			}
-			// One file, an empty directory, and errors.
+			// Pack and unpack one file and an empty directory. Then check errors.
 			archive.Reset()
 			if err := m.PackFiles(t.Context(), "", "", "new/dir/a/f", format, func() {}, &archive); err != nil {
 				t.Error(err)

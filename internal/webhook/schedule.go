@@ -17,7 +17,7 @@ const (
 	keepDeliveries = 7 * 24 * time.Hour
 )
 
-// Wake makes Run search for new deliveries at once. It does not block.
+// Wake makes Run search for new deliveries immediately. It does not block.
 func (s *Service) Wake() {
 	select {
 	case s.wake <- struct{}{}:

@@ -60,7 +60,7 @@ await check("first: the link makes the first administrator, who runs a plot", as
   await Promise.all(sizes);
   // These bytes include the editor.
   assert.ok(bytes > 5_000 && bytes <= 300_000, `the first load has ${bytes} bytes`);
-  // A new user sees a program that runs.
+  // A new user sees an example program in the editor.
   await page.getByRole("textbox", { name: "Program" }).getByText("print(").first().waitFor();
   await looks(page, "run-empty");
   await page.getByRole("button", { name: "Examples" }).click();
@@ -273,7 +273,7 @@ sys.stdout.write("".join(f"{i:06d} " + "x" * 43 + "\\n" for i in range(100_000))
   assert.ok(rows < 500, `${rows} rows are in the document`);
   await output().evaluate((e) => (e.scrollTop = 0));
   await output().getByText(/^000000/).waitFor();
-  // One line of a million characters.
+  // Print one line of a million characters.
   await run(`print("y" * 1_000_000)`);
   await output().getByText("more characters").waitFor();
 });
@@ -370,7 +370,7 @@ await check("an ended login keeps an open dialog and loads the list", async () =
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.getByText("No secrets yet").waitFor();
   await page.goto("/#/run");
-  // A list that failed because the login had ended loads after the sign-in.
+  // If a list could not load because the login had ended, it loads after the sign-in.
   await context.clearCookies();
   await page.goto("/#/keys");
   await form.getByLabel("Password").fill(password);

@@ -28,7 +28,7 @@ export async function records({ page, origin }) {
     await page.getByRole("button", { name: "Load more" }).click();
     await rows.nth(50).waitFor();
     await looks(page, "audit");
-    // A list that loads again keeps its pages.
+    // When a list loads again, it loads as many pages as it had before.
     const again = page.waitForResponse((r) => r.url().includes("/api/v1/audit?") && r.url().includes("cursor="));
     await page.getByRole("button", { name: "Refresh", exact: true }).click();
     await (await again).finished();

@@ -132,8 +132,8 @@ func (b *bench) findCommands(ctx context.Context, image, rootfs string) (err err
 }
 
 // parallelCounts returns how many commands to run in parallel in each measurement. The
-// numbers range from one command to two commands per processor. The smallest number is
-// two.
+// numbers range from one command per processor to two commands per processor. No number
+// is less than two.
 func parallelCounts(processors int) []int {
 	most := max(2*processors, 2)
 	var tried []int

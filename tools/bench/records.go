@@ -50,7 +50,8 @@ func (b *bench) measureRecords(ctx context.Context) error {
 		return err
 	}
 	b.results.records = b.plan.records
-	// This server executes none of the queued runs, because it may run no sandboxes.
+	// This server executes at most one of the queued runs at a time, so that most of the
+	// processor time is left for the requests.
 	return b.serve(ctx, data, append(coldFlags(), "--max-running=1"), func(s *server) error {
 		again := &account{api: s.api, id: tenant.id, key: tenant.key}
 		n := b.plan.latencyRounds

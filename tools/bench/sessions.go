@@ -15,8 +15,8 @@ import (
 
 // sessionsAtOnce is the number of sessions in each of three measurements. In the first,
 // the sessions start one after the other. In the second, a session starts every 200 ms.
-// In the third, all sessions start at once. The measurements follow the benchmarks of
-// ComputeSDK.
+// In the third, all sessions start at the same time. The measurements follow the
+// benchmarks of ComputeSDK.
 const sessionsAtOnce = 100
 
 // staggerInterval is the time between the starts of two sessions in the staggered
@@ -59,8 +59,8 @@ func (b *bench) measureSessions(ctx context.Context) error {
 	})
 }
 
-// sessionBurst creates all sessions at once and runs a command in each session. It
-// measures the memory of the sandboxes of these sessions. Then it closes the sessions.
+// sessionBurst creates all sessions at the same time and runs a command in each session.
+// It measures the memory of the sandboxes of these sessions. Then it closes the sessions.
 func (b *bench) sessionBurst(ctx context.Context, s *server, tenant *account) error {
 	var (
 		mu     sync.Mutex

@@ -67,12 +67,13 @@ export function App() {
     );
   const { info, login } = state;
   if (!login) {
-    // A link works once, so a later sign-in does not use it.
+    // A link works only once, so a later sign-in does not use the link.
     const enter = (login: Login) => (setLink(undefined), signIn?.links || setSignIn(undefined), setState({ ...state, login, expired: false }));
     return <SignIn info={info} link={link} returned={signIn?.links ? undefined : signIn} onLogin={enter} />;
   }
   const enterAgain = (next: Login) => {
-    // Another user must not see what this one has written.
+    // If another user signs in, this user must not see what the previous user has
+    // written.
     if (next.user.id !== login.user.id) sessionStorage.clear();
     setState({ ...state, login: next, expired: false });
     announceSignIn();
@@ -88,8 +89,8 @@ export function App() {
   );
 }
 
-// SignInAgain covers the page after the login has ended, so that all work on the page stays.
-// It goes when the user signs in, here or in another tab.
+// SignInAgain covers the page after the login has ended, so that all work on the page
+// stays. It disappears when the user signs in, here or in another tab.
 function SignInAgain({ info, email, onLogin }: { info: ServerInfo; email: string; onLogin: (login: Login) => void }) {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -133,7 +134,7 @@ const entries: Entry[] = [
 interface ShellProps {
   info: ServerInfo;
   login: Login;
-  // signIn is a sign-in at the OIDC provider that the user wants to link.
+  // signIn is a sign-in at the OIDC provider that the user wants to link to the account.
   signIn?: ReturnType<typeof returnedSignIn>;
   onSignInUsed: () => void;
   onLogin: (login: Login) => void;
@@ -151,7 +152,7 @@ function Shell({ info, login, signIn, onSignInUsed, onLogin, onLogOut }: ShellPr
     document.title = `${entry?.name ?? "Not found"} – Pyth-On`;
     setOpen(false);
   }, [place]);
-  // Run and API change the address while they stay.
+  // The pages Run and API change the address while the user stays on the page.
   useScroll(place === "run" || place === "api" ? place : path.join("/"));
   return (
     <div class="shell">

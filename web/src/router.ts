@@ -11,8 +11,8 @@ export function parse(hash: string): Route {
   return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
 }
 
-// decoded keeps a part that is not percent-encoded text, so that the page can say that it
-// does not exist.
+// decoded keeps a part that is not percent-encoded text, so that the page can say that
+// this address does not exist.
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);

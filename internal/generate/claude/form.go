@@ -27,8 +27,8 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	p := anthropic.MessageNewParams{
 		Model:     r.Model,
 		MaxTokens: r.MaxTokens,
-		// Mark two parts for the prompt cache of the provider. All requests contain the
-		// same rules. Later attempts repeat the first question.
+		// Mark two parts for the prompt cache of the provider: the rules, which are the
+		// same in all requests, and the first question, which later attempts repeat.
 		System:       []anthropic.TextBlockParam{{Text: r.System, CacheControl: anthropic.NewCacheControlEphemeralParam()}},
 		CacheControl: anthropic.NewCacheControlEphemeralParam(),
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(

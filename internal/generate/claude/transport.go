@@ -12,7 +12,7 @@ const (
 	// answer is much smaller.
 	maxAnswerBytes = 16 << 20
 	// maxRetryDelay is the maximum delay before a retry. If the API asks for a longer
-	// delay, the request fails at once. The retry would come too late, because the
+	// delay, the request fails immediately. The retry would come too late, because the
 	// time-out of the request would end first.
 	maxRetryDelay = 15 * time.Second
 )

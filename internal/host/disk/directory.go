@@ -24,7 +24,8 @@ func Rename(from, to string) error {
 
 // Replace calls the function "write" to write a file, and moves this file to path.
 // Readers see either the old or the new content, even after a crash. A crash can leave a
-// file in the same directory. The name of this file matches TemporaryName.
+// file in the same directory. The name of this file matches the pattern that
+// TemporaryName returns.
 func Replace(path string, mode os.FileMode, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), TemporaryName(filepath.Base(path)))
 	if err != nil {
@@ -51,9 +52,9 @@ func removeIfExists(path string) error {
 }
 
 // RemoveOutdated calls the function "outdated" with the name of each entry of the
-// directory. If the result is true, it removes the entry and all files below it. It
-// returns the number of removed entries. If another process has locked the file lockName
-// in this directory, RemoveOutdated removes nothing.
+// directory. If the function returns true, RemoveOutdated removes the entry and all files
+// below it. It returns the number of removed entries. If another process has locked the
+// file lockName in this directory, RemoveOutdated removes nothing.
 func RemoveOutdated(dir, lockName string, outdated func(name string) bool) (removed int, err error) {
 	lock := flock.New(filepath.Join(dir, lockName))
 	defer lock.Close()

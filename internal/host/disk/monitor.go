@@ -188,7 +188,7 @@ func isDatabaseError(err error) bool {
 }
 
 // Failed tells the Monitor that a write of another component failed. Watch then makes a
-// trial write at once.
+// trial write immediately.
 func (m *Monitor) Failed() {
 	select {
 	case m.wake <- struct{}{}:

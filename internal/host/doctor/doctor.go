@@ -77,7 +77,7 @@ func Identity(hostUID int, namespaced bool) Finding {
 
 // NoIdentity returns the finding that this user cannot start sandboxes. The text of err
 // says how to fix this problem. If the confinement c is the probable cause, the finding
-// first says how to remove c.
+// first says how to remove this confinement.
 func NoIdentity(err error, c Confinement) Finding {
 	f := Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 	if fix := c.fix(); fix != "" {

@@ -3,7 +3,8 @@
 // The check "sandbox" is OK only if a program ended by itself within the last MaxAge. If
 // no program of a user has done this, the package runs a small program itself (a trial
 // run). It makes at most one trial run in each MaxAge. After a failure, it makes at most
-// one in each RetryAge. These limits apply even if many clients ask.
+// one in each RetryAge. These limits apply even if many clients request the health at the
+// same time.
 package health
 
 import (

@@ -36,7 +36,8 @@ func (m *Manager) Stopping(status string) {
 }
 
 // Watch regularly tells the watchdog of the service manager that this process still
-// works. It returns when ctx ends. If the unit has no WatchdogSec, Watch returns at once.
+// works. It returns when ctx ends. If the unit has no WatchdogSec, Watch returns
+// immediately.
 func (m *Manager) Watch(ctx context.Context) {
 	// Do not use daemon.SdWatchdogEnabled, because it works only in the process that
 	// systemd started itself. This process may be a child of that process.

@@ -23,7 +23,7 @@ import (
 const keyID = "key 1"
 
 // Provider is an OIDC provider on this machine. The authorization endpoint signs in the
-// current person at once, without a form.
+// current person immediately, without a form.
 type Provider struct {
 	// URL is the URL of the provider. It is also the issuer of the provider's tokens.
 	URL                    string

@@ -108,7 +108,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
 	// Read the bytes after the end of the archive, because the hash also covers these
-	// bytes. If the hash is wrong, return this error instead of other errors.
+	// bytes. If the hash is wrong, return the error about the hash instead of an error of
+	// the extraction.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}
@@ -182,7 +183,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 }
 
 // progressReader is a reader that reports the number of read bytes. Each read restarts
-// the timer that detects a server without data.
+// the timer that detects a server that sends no data.
 type progressReader struct {
 	r        io.Reader
 	stalled  *time.Timer

@@ -11,7 +11,7 @@ import (
 // always smaller than the buffer.
 const statBytes = 4096
 
-// stat is an open cgroup file that is read in every run. It stays open, since opening
+// stat is an open cgroup file that is read in every run. It stays open, because opening
 // takes longer than reading. In cgroup v2, a reset of the memory peak is visible only
 // through the descriptor that made the reset. If the kernel lacks the file, the method
 // "read" of stat returns "".

@@ -164,7 +164,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 		return err
 	}
 	// Forbid swap, because swap would only slow down a program that exceeds its limit.
-	// Kernels without swap accounting do not have the file of the combined limit.
+	// Kernels without swap accounting do not have the file of the combined limit, so
+	// ignore this error.
 	if err := write(dir, both, value); err != nil && !os.IsNotExist(err) {
 		return write(dir, "memory.swappiness", "0")
 	}

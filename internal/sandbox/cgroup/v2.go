@@ -101,7 +101,7 @@ func (p *v2Parent) New(name string) (Group, error) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
-	// If memory runs out, the kernel must kill the whole sandbox, since a sandbox
+	// If memory runs out, the kernel must kill the whole sandbox, because a sandbox
 	// without some of its processes is useless.
 	_ = write(g.dir, "memory.oom.group", "1")
 	g.open()
@@ -150,7 +150,8 @@ func (g *v2Group) SetMemory(bytes int64) error {
 	if err := write(g.dir, "memory.max", strconv.FormatInt(bytes, 10)); err != nil {
 		return err
 	}
-	// Kernels without swap accounting do not have the file memory.swap.max.
+	// Kernels without swap accounting do not have the file memory.swap.max, so ignore
+	// this error.
 	if err := write(g.dir, "memory.swap.max", "0"); err != nil && !os.IsNotExist(err) {
 		return err
 	}
@@ -177,7 +178,7 @@ func (g *v2Group) OutOfMemory() bool {
 }
 
 func (g *v2Group) Kill() error {
-	// Let the kernel kill all processes at once (since Linux 5.14). If this function
+	// Let the kernel kill all processes in one step (since Linux 5.14). If this function
 	// killed one process after another, a process could escape by forking.
 	if err := write(g.dir, "cgroup.kill", "1"); err == nil {
 		return nil

@@ -57,8 +57,8 @@ func specials() []special {
 // iana-ipv6-unicast-address-assignments).
 func global() netip.Prefix { return netip.MustParsePrefix("2000::/3") }
 
-// metadata returns the addresses of cloud metadata services. Such a service gives
-// credentials to any program without authentication, so no setting makes these
+// metadata returns the addresses of cloud metadata services. Such a service requires no
+// authentication and gives credentials to any program. So no setting makes these
 // addresses reachable.
 func metadata() []netip.Prefix {
 	return []netip.Prefix{

@@ -94,7 +94,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close does not read the rest of the body, since the client may never send it.
+// Close does not read the rest of the body, because the client may never send it.
 func (b *body) Close() error { return nil }
 
 func (b *body) finished() bool { return b.end.Load() }

@@ -41,7 +41,7 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 			return nil, errMalformed
 		}
 		// The end of the head consists of several bytes. An earlier Peek may have read
-		// some of these bytes, so search from three bytes before the new ones.
+		// some of these bytes, so search from three bytes before the new bytes.
 		from := max(seen-3, 0)
 		for _, end := range []string{"\n\n", "\n\r\n"} {
 			if i := bytes.Index(b[from:], []byte(end)); i >= 0 {

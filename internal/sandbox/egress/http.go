@@ -70,7 +70,7 @@ func (s *clientConn) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	// Some clients omit the Host header or its port.
+	// Some clients omit the Host header, or the port in this header.
 	if req.hasHost {
 		if named, err := parseTarget(req.host, t.port); err != nil || named != t {
 			refused := denied("the Host header of CONNECT must be its target")

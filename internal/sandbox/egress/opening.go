@@ -25,7 +25,7 @@ import (
 type opening struct {
 	state openingState
 	// The field "word" holds the first bytes of the current word. The field "words" is
-	// the number of words before the current one. The field "first" is the first word of
+	// the number of words before the current word. The field "first" is the first word of
 	// the line. The field "version" is true if the last complete word is an HTTP version.
 	word    []byte
 	words   int

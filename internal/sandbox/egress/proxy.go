@@ -26,8 +26,8 @@ type Observer interface {
 	Finished(Connection)
 }
 
-// Config configures a Proxy. Zero fields get a default; most callers set only
-// Policy.
+// Config configures a Proxy. A field with its zero value gets a default. Most callers set
+// only Policy.
 type Config struct {
 	Policy   Policy
 	Resolver Resolver

@@ -69,8 +69,8 @@ func (p *Proxy) NewRun(rules Rules) *Run {
 // errRunOver is the reason for ending a connection when its run is closed.
 var errRunOver = errors.New("egress: run is over")
 
-// Close ends all connections of the run, and makes the run refuse new ones. It returns
-// when the last connection has ended.
+// Close ends all connections of the run, and makes the run refuse new connections. It
+// returns when the last connection has ended.
 func (r *Run) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -79,8 +79,8 @@ func (r *Run) Close() {
 	r.all.Wait()
 }
 
-// Connections returns the connections that have ended, including refused ones, in the
-// order of their first occurrence. Connections that differ only in their number of
+// Connections returns the connections that have ended, including refused connections, in
+// the order of their first occurrence. Connections that differ only in their number of
 // bytes share one entry. The result "dropped" is the number of connections beyond the
 // limit of 1,000 entries.
 func (r *Run) Connections() (list []Connection, dropped int) {

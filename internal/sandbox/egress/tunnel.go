@@ -13,9 +13,9 @@ import (
 // copyBuffer is the size in bytes of the buffer for one direction.
 const copyBuffer = 32 << 10
 
-// tunnel copies bytes in both directions until both sides have ended. It checks
-// the client's first bytes before it forwards them. It forwards the server's
-// bytes at once, because in some protocols the server speaks first.
+// tunnel copies bytes in both directions until both sides have ended. It checks the
+// client's first bytes before it forwards them. It forwards the server's bytes
+// immediately, because in some protocols the server speaks first.
 func (s *clientConn) tunnel(up *upstream) {
 	var refusing atomic.Bool
 	answered := make(chan struct{})

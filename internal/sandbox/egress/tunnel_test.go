@@ -220,8 +220,8 @@ func (c splitting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestTunnelChecksLenientRequests sends invalid requests that some servers
-// accept. The proxy must check them like valid ones.
+// TestTunnelChecksLenientRequests sends invalid requests that some servers accept. The
+// proxy must check these requests in the same way as valid requests.
 func TestTunnelChecksLenientRequests(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]string{}

@@ -20,8 +20,8 @@ var binaries embed.FS
 
 // Unpack returns the path of the executable in dir. If dir does not contain the
 // executable, Unpack writes it. Several processes may unpack into the same directory.
-// Unpack keeps the executables of other releases, since they may be in use; see
-// RemoveOthers.
+// Unpack keeps the executables of other releases, because they may be in use (see
+// RemoveOthers).
 //
 // If the host does not allow the execution of files in dir, Unpack fails and the
 // error says what to do.

@@ -90,12 +90,13 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 			p.scheduleLocked()
 		})
 	}
-	// After few failures, only boot again, because a single boot may fail by chance.
+	// After only a few failures, no job gets an error and the pool boots again, because a
+	// single boot may fail by chance.
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
 	// Boots that are in progress may still succeed. Their sandboxes will serve the first
-	// waiting jobs. So give the error to the first job after these.
+	// waiting jobs. So give the error to the first job after these jobs.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

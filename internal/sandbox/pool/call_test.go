@@ -60,7 +60,7 @@ func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	return j
 }
 
-// dispatch passes the job to the pool and returns at once.
+// dispatch passes the job to the pool and returns immediately.
 func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &call{job: j, cancel: cancel, done: make(chan struct{})}

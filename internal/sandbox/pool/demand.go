@@ -99,7 +99,7 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts a delay that is twice as long as the previous one. At the end of the
+// begin starts a delay that is twice as long as the previous delay. At the end of the
 // delay, it calls the function "resume".
 func (b *backoff) begin(resume func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)

@@ -28,9 +28,9 @@ const (
 
 var errFake = errors.New("broken pipe")
 
-// machine is a fake host. The operations of this host only take time. The machine counts
-// the observer's events. If the pool takes an action that it must not take, the machine
-// records a fault.
+// machine is a fake host. The operations of this host take time, but have no other
+// effect. The machine counts the observer's events. If the pool takes an action that it
+// must not take, the machine records a fault.
 type machine struct {
 	pool.Config
 	// Warm and WarmNode are the minimum numbers of warm sandboxes for Python and

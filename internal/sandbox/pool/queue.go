@@ -87,7 +87,7 @@ func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 }
 
 // refusal returns an error if the tenant may not queue another job. A job that can start
-// at once needs no room in the queue. Therefore, if the jobs of some tenants fill the
+// immediately needs no room in the queue. Therefore, if the jobs of some tenants fill the
 // queue, other tenants can still use free capacity.
 func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0

@@ -123,8 +123,8 @@ func TestFairness(t *testing.T) {
 		for range 8 {
 			order = append(order, <-ended)
 		}
-		// ann's first job runs at once. ann's second job waits. So ann must stay first in
-		// the list of tenants with waiting jobs.
+		// ann's first job runs immediately. ann's second job waits. So ann must stay
+		// first in the list of tenants with waiting jobs.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
 			s.Errorf("the jobs ran in the order %s", got)
 		}

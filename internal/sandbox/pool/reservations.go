@@ -14,7 +14,8 @@ func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers
 	if err := p.admitReservation(user); err != nil {
 		return nil, err
 	}
-	// The language of the job is unknown. Most jobs are in Python.
+	// The language of the job is unknown. Most jobs are in Python, so use a sandbox for
+	// Python.
 	job := &pyth.Job{Tenant: user, Language: pyth.Python, Isolation: pyth.IsolationExecution, Layers: layers}
 	e, err := p.acquire(ctx, job, false)
 	var public []byte

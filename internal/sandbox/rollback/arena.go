@@ -8,7 +8,7 @@ import (
 
 // arena holds the saved content of a process. The memory of an arena is outside of Go's
 // heap. The garbage collector ignores this memory, and the method "free" returns the
-// memory to the host at once.
+// memory to the host immediately.
 type arena struct {
 	mu    sync.Mutex
 	bytes []byte

@@ -15,8 +15,8 @@
 // The package finds a long value by its head. Then it replaces as much of the rest of the
 // value as the output contains.
 //
-// Redaction prevents accidents. It does not stop a program that intentionally reveals a
-// secret, because the program can encode the value in other ways.
+// Redaction prevents only accidental disclosure. It does not stop a program that
+// intentionally reveals a secret, because the program can encode the value in other ways.
 package redact
 
 import (

@@ -19,7 +19,8 @@ const path = "/api/v1/me/identities";
 
 interface Props {
   provider: NonNullable<ServerInfo["oidc"]>;
-  // returned is the sign-in that the user began on this page to link it.
+  // returned is the sign-in that the user began on this page, to link an identity to the
+  // account.
   returned?: SignIn;
   onUsed: () => void;
 }

@@ -21,7 +21,8 @@ interface LoginInfo {
 interface Props {
   info: ServerInfo;
   login: Login;
-  // returned is a sign-in at the OIDC provider that the user wants to link.
+  // returned is a sign-in at the OIDC provider that the user wants to link to the
+  // account.
   returned?: SignIn;
   onUsed: () => void;
   onChange: (login: Login) => void;
@@ -97,8 +98,8 @@ function Password({ login, onChange }: Pick<Props, "login" | "onChange">) {
   const change = async () => {
     setDone(false);
     await call("PUT", "/api/password", { currentPassword: current, newPassword: next });
-    // The change ends all logins, also this one. If the account has a second factor, the
-    // page asks for a code when the token of this login expires.
+    // The change ends all logins, including this one. If the account has a second factor,
+    // the page asks for a code when the token of this login expires.
     await logIn(login.user.email, next).then(onChange, (error) => {
       if (!(error instanceof ApiError && error.code === "second_factor_required")) throw error;
     });

@@ -8,7 +8,7 @@ interface Begun {
   verifier: string;
   // links is true if the sign-in adds an identity to the account of the user.
   links: boolean;
-  // hash is the part of the page to which the user returns.
+  // hash is the fragment of the address to which the user returns.
   hash: string;
 }
 

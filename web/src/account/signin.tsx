@@ -65,7 +65,8 @@ export function SignIn({ info, link, returned, expired, email: known = "", onLog
     } catch (error) {
       const problem = error instanceof ApiError ? error.code : "";
       if (problem === "second_factor_required") return setCode("");
-      // After another error, the sign-in is used up, unless only the code was wrong.
+      // A sign-in at the provider remains valid after a wrong code. After any other
+      // error, the user must begin a new sign-in.
       if (mode !== "provider" || problem === "invalid_second_factor") throw error;
       setMode("login");
       throw problem === "identity_not_linked" ? new Error(explain(problem, provider)) : error;

@@ -2,7 +2,8 @@ import { useState } from "preact/hooks";
 import { useAction } from "../ui/load";
 import { Field, Problem } from "../ui/parts";
 
-// Each limit has a unit for the form, in units of the API.
+// The form and the API can use different units. The field "unit" is the number of units
+// of the API in one unit of the form.
 const limits = [
   { field: "executionsPerDay", name: "Runs a day", unit: 1 },
   { field: "cpuMsPerDay", name: "Processor minutes a day", unit: 60_000 },

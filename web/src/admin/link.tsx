@@ -9,7 +9,7 @@ interface Props {
   children: string;
 }
 
-// LinkDialog shows a link once, for the administrator to send it.
+// LinkDialog shows a link only once. The administrator then sends the link to the user.
 export function LinkDialog({ title, url, expiresAt, onClose, children }: Props) {
   return (
     <Dialog title={title} onClose={onClose}>

@@ -31,7 +31,8 @@ export function NowPage() {
   const overview = useLoad((signal) => get<Overview>("/api/v1/admin/overview", signal), []);
   const runs = useList<Active>(path, "executions", { limit: 100 });
   const stop = useAction();
-  // A new load ends one that is outstanding, so a slow server would never answer.
+  // A new load aborts a load that is still waiting for its answer. With a slow server, no
+  // answer would ever arrive. So start no new load while another load is waiting.
   const loading = useRef(false);
   loading.current = overview.loading || runs.loading;
   useEffect(() => {

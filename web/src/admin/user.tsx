@@ -10,7 +10,7 @@ import { Limits } from "./limits";
 import { usersPath, type ResetLink, type User } from "./types";
 import { UserState } from "./users";
 
-// dangers are the actions that ask before they run.
+// dangers contains the actions that the user must confirm before they run.
 const dangers = {
   disable: { title: "Disable", text: "All requests of this user fail. The logins, runs and sessions of the user end.", method: "PATCH", path: "", body: { disabled: true } },
   logins: { title: "End all logins", text: "The user must sign in again. API keys stay valid.", method: "DELETE", path: "/logins", body: undefined },

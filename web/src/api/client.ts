@@ -95,12 +95,13 @@ export function onRenewed(run: () => void): () => void {
   return () => removeEventListener("storage", changed);
 }
 
-// endedAt is the time at which the server refused to renew the login. Only a sign-in helps
-// then.
+// endedAt is the time at which the server refused to renew the login. After that, the
+// user must sign in again.
 let endedAt = 0;
 
-// renew gets a new token cookie. One tab renews at a time, because a refresh token works
-// once. Another tab may have renewed while this tab waited.
+// renew gets a new token cookie. Only one tab renews the login at a time, because a
+// refresh token works only once. Another tab may have renewed the login while this tab
+// was waiting.
 async function renew(since: number): Promise<boolean> {
   const exchange = async () => {
     const renewed = Number(localStorage.getItem(renewedKey));
@@ -112,7 +113,8 @@ async function renew(since: number): Promise<boolean> {
     else endedAt = Date.now();
     return response.ok;
   };
-  // Browsers offer locks only on HTTPS and on this machine.
+  // Browsers offer locks only if the page uses HTTPS, or if the server is on the same
+  // machine.
   return navigator.locks ? navigator.locks.request("pyth-on.renew", exchange) : exchange();
 }
 
@@ -121,7 +123,7 @@ async function problemOf(response: Response): Promise<ApiError> {
   try {
     problem = await response.json();
   } catch {
-    // A proxy may answer without a problem.
+    // A proxy may send an error response that contains no JSON.
   }
   const error = new ApiError({ ...problem, status: response.status });
   const wait = response.headers.get("Retry-After");
@@ -136,7 +138,7 @@ export async function send(method: string, path: string, options: Options = {}):
   let response = await attempt(method, path, options);
   if (response.ok) return response;
   let problem = await problemOf(response);
-  // A wrong password is also 401, but has another code.
+  // For a wrong password, the status is also 401, but the code is different.
   if (problem.code === "unauthenticated" && (path !== loginPath || method === "GET")) {
     if (await renew(since)) {
       response = await attempt(method, path, options);

@@ -2,7 +2,8 @@ import { call, get, markRenewed } from "./client";
 import type { Login } from "./types";
 
 // The browser keeps the credentials in cookies that scripts cannot read. The mark says
-// only that there may be a login, so that the first visit causes no failed request.
+// only that there may be a login. Without the mark, the page does not ask the server for
+// the login. So the first visit causes no failed request.
 const mark = "pyth-on.login";
 
 export async function currentLogin(): Promise<Login | undefined> {
@@ -28,7 +29,7 @@ export async function logIn(email: string, password: string, code?: string): Pro
   return store(refreshToken);
 }
 
-// logInWith exchanges a sign-in at the OIDC provider.
+// logInWith exchanges a sign-in at the OIDC provider for a login.
 export async function logInWith(signIn: string, verifier: string, code?: string): Promise<Login> {
   const { refreshToken } = await call<{ refreshToken: string }>("POST", "/api/oidc/login", { signIn, verifier, ...(code && { code }) });
   return store(refreshToken);

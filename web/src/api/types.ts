@@ -1,4 +1,5 @@
-// Types of the API that the page uses. The document /openapi.json has all of them.
+// Types of the API that the page uses. The document /openapi.json contains all types of
+// the API.
 
 export type Language = string;
 

@@ -28,7 +28,7 @@ export interface Generation {
 }
 
 // useGeneration asks the model for a program and follows its attempts. The server stops
-// if the page is closed.
+// this work if the page is closed.
 export function useGeneration() {
   const [state, setState] = useState<Generation>({ busy: false, attempts: [] });
   const abort = useRef(new AbortController());
@@ -39,7 +39,7 @@ export function useGeneration() {
     const { signal } = (abort.current = new AbortController());
     let generation: Generation = { busy: true, attempts: [] };
     let frame = 0;
-    // A program can write a lot, so the page changes at most once a frame.
+    // A program can write a lot of output, so the page changes at most once per frame.
     const show = (next: Generation) => {
       generation = next;
       frame ||= requestAnimationFrame(() => ((frame = 0), signal.aborted || setState(generation)));
@@ -61,8 +61,8 @@ export function useGeneration() {
   return { generation: state, ask, stop };
 }
 
-// ended marks the run of an attempt as ended, if there is one. The result follows with the
-// answer.
+// ended marks the run of an attempt as ended, if there is one. The answer of the server
+// contains the result later.
 function ended(live: Live): Live {
   return live.phase === "running" ? { ...live, phase: "ended" } : live;
 }

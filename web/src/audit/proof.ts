@@ -47,9 +47,9 @@ async function sha256(...parts: Uint8Array[]): Promise<Uint8Array> {
 
 const leafPrefix = Uint8Array.of(0), nodePrefix = Uint8Array.of(1);
 
-// rootOf returns the root that a leaf and the hashes of its proof have. It throws an Error
-// if the number of hashes is wrong. Sizes can exceed 32 bits, so it divides and shifts no
-// bits.
+// rootOf returns the root that a leaf and the hashes of its proof have. It throws an
+// Error if the number of hashes is wrong. Sizes can exceed 32 bits, so it divides numbers
+// instead of shifting bits.
 export async function rootOf(record: Uint8Array, index: number, size: number, hashes: Uint8Array[]): Promise<Uint8Array> {
   if (!(index >= 0 && index < size)) throw new Error("The entry is outside the tree.");
   const half = (n: number) => Math.floor(n / 2);

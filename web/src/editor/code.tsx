@@ -18,7 +18,8 @@ export function Code(props: Props) {
   const host = useRef<HTMLDivElement>(null);
   const plain = useRef<HTMLTextAreaElement>(null);
   const editor = useRef<Editor | undefined>(undefined);
-  // reported are the texts of the editor that have not come back as props yet.
+  // reported contains texts that the editor has passed to onChange, but that have not
+  // arrived in props.text yet.
   const reported = useRef<string[]>([]);
   const latest = useRef(props);
   latest.current = props;
@@ -41,13 +42,14 @@ export function Code(props: Props) {
           },
           onRun: (mode) => latest.current.onRun(mode),
         });
-        // The text area goes. A user who is typing in it continues in the editor.
+        // The editor replaces the text area. A user who is typing in the text area
+        // continues in the editor.
         host.current.hidden = false;
         if (typing) editor.current.focus(typing);
         else if (p.focus && document.activeElement === document.body) editor.current.focus();
         setLoaded(true);
       },
-      () => {}, // The text area stays.
+      () => {}, // The editor did not load, so the text area stays.
     );
     return () => {
       gone = true;
@@ -55,7 +57,8 @@ export function Code(props: Props) {
     };
   }, []);
   useEffect(() => {
-    // A text that comes from the editor is older than the editor if the user types fast.
+    // If the user types fast, props.text can be an older text of the editor. Do not
+    // replace the newer text by it.
     const at = reported.current.indexOf(props.text);
     reported.current = at < 0 ? [] : reported.current.slice(at + 1);
     if (at < 0) editor.current?.setText(props.text);

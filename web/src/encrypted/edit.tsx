@@ -17,7 +17,7 @@ export interface Program {
 }
 
 interface Props {
-  // program is a stored program, or undefined for a new one.
+  // program is a stored program, or undefined for a new program.
   program?: Program;
   info: ServerInfo;
   evidence: Evidence;

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { onRequest, type SentRequest } from "../api/client";
 
-// Shorter texts are in other texts by chance.
+// Shorter texts can be part of an unrelated text by chance.
 const shortest = 6;
 
 export interface Checked extends SentRequest {
@@ -76,7 +76,7 @@ function base64Forms(data: Uint8Array): string[] {
   });
 }
 
-// lines returns the long lines of a program. A part of it must not leave the page either.
+// lines returns the long lines of a program. Even a single line must not leave the page.
 function lines(text: string): string[] {
   const long = text.split("\n").map((l) => l.trim()).filter((l) => l.length >= 16);
   return long.sort((a, b) => b.length - a.length).slice(0, 200).flatMap((l) => [l, JSON.stringify(l).slice(1, -1)]);

@@ -1,5 +1,5 @@
-// The module of clients/javascript that encrypts programs and passwords. The program
-// tools/web finds it in this folder.
+// The module that encrypts programs and passwords. The program tools/web takes it from
+// the folder clients/javascript.
 declare module "pyth-on/crypto.js" {
   export interface Payload {
     version: 1;

@@ -4,12 +4,12 @@ import { Field } from "../ui/parts";
 interface Props {
   value: string;
   onChange: (value: string) => void;
-  // isNew offers a random password.
+  // If isNew is true, the field offers a random password.
   isNew?: boolean;
 }
 
 // Password is the field for the password of an encrypted program. Password managers treat
-// it like another password, so it does not replace the one of the account.
+// it as a different password, so it does not replace the password of the account.
 export function Password({ value, onChange, isNew }: Props) {
   const [shown, setShown] = useState(false);
   return (
@@ -28,7 +28,7 @@ export function Password({ value, onChange, isNew }: Props) {
   );
 }
 
-// randomPassword has 120 random bits.
+// randomPassword returns a password with 120 random bits.
 function randomPassword(): string {
   const letters = "abcdefghijkmnpqrstuvwxyz23456789";
   const all = Array.from(crypto.getRandomValues(new Uint8Array(24)), (b) => letters[b % 32]).join("");

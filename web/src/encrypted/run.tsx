@@ -15,7 +15,7 @@ interface Reservation {
 }
 
 // sealedRun reserves a sandbox, seals the password for it, and yields the events of the
-// run. Only this sandbox can open the password.
+// run. Only this sandbox can decrypt the password.
 async function* sealedRun(name: string, password: string, options: object, signal: AbortSignal): AsyncGenerator<ServerEvent> {
   const { seal } = await import("./crypto");
   const { sandboxId, publicKey } = await call<Reservation>("POST", "/api/v1/zk/sandboxes");

@@ -20,7 +20,8 @@ export interface Span {
 
 export type Line = Span[];
 
-// maxLines is the number of lines that the page shows. Copy and download have all.
+// maxLines is the number of lines that the page shows. A copy or a download contains all
+// lines.
 const maxLines = 200_000;
 
 const names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
@@ -95,12 +96,13 @@ export class Screen {
     this.column += text.length;
   }
 
-  // escape handles an escape sequence and returns its length; 0 if it is not complete.
+  // escape handles an escape sequence and returns its length. It returns 0 if the
+  // sequence is not complete.
   private escape(stream: "stdout" | "stderr", text: string, at: number): number {
     const kind = text[at + 1];
     if (kind === undefined) return 0;
     if (kind === "]") {
-      // Links and titles.
+      // Such a sequence sets a link or a title.
       const end = /\x07|\x1b\\/.exec(text.slice(at, at + 4096));
       return end ? end.index + end[0].length : text.length - at > 4000 ? 2 : 0;
     }

@@ -10,7 +10,7 @@ export function Frame({ html, title }: { html: string; title: string }) {
   useLayoutEffect(() => {
     const received = (event: MessageEvent) => {
       const frame = ref.current;
-      // The program controls the messages, so use only a bounded number of them.
+      // The program controls the messages, so limit the height that a message contains.
       if (!frame || event.source !== frame.contentWindow || typeof event.data !== "object" || !event.data) return;
       if (event.data.ready === true) frame.contentWindow!.postMessage({ html, dark: isDark() }, "*");
       else if (Number.isFinite(event.data.height)) setHeight(Math.min(Math.max(event.data.height, 40), 600));

@@ -7,7 +7,7 @@ import { Files, Value } from "./results";
 
 interface Props {
   live: Live;
-  // compact omits what a cell of a notebook need not show.
+  // If compact is true, the parts that a cell of a notebook does not need are omitted.
   compact?: boolean;
 }
 
@@ -17,7 +17,8 @@ export function Output({ live, compact }: Props) {
   const hasText = screen.lines.length > 1 || screen.lines[0].length > 0;
   const nothing = phase === "ended" && run && !hasText && !results.length && !run.error;
   const missing = run?.error && missingPackage(run.error.message);
-  // Text can arrive at each frame. Results are large, so they render only if they change.
+  // New text can arrive at each frame. Results are large, so render them again only if
+  // they change.
   const values = useMemo(() => results.map((r, i) => <Value key={i} result={r} number={i + 1} />), [results]);
   return (
     <div class="output">

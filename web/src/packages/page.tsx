@@ -30,7 +30,8 @@ export function PackagesPage({ info, route }: { info: ServerInfo; route: Route }
   const list = useLoad(async (signal) => ({ ...(await get<{ packages: Package[] }>(query(path, { language }), signal)), language }), [language]);
   const add = useAction();
   const remove = useAction();
-  // The packages of the other language are not those of this one while they load.
+  // While the packages of this language load, list.data still contains the packages of
+  // the previous language. Do not show these packages.
   const packages = list.data?.language === language ? list.data.packages : undefined;
   const direct = packages?.filter((p) => p.direct) ?? [];
   const rest = packages?.filter((p) => !p.direct) ?? [];

@@ -69,7 +69,7 @@ export function resolve<T>(root: any, node: T): T {
 
 const methods = ["get", "post", "put", "patch", "delete"];
 
-// read returns the operations of a document in its order of paths.
+// read returns the operations of a document, in the order of the paths in the document.
 export function read(root: any): Document {
   const operations: Operation[] = [];
   for (const [path, item] of Object.entries<any>(root.paths)) {
@@ -86,7 +86,7 @@ export function read(root: any): Document {
   return { root, operations, tags: tags.map((name) => root.tags?.find((t: { name: string }) => t.name === name) ?? { name }) };
 }
 
-// fieldsOf returns the fields of an object, with those of the schemas that it combines.
+// fieldsOf returns the fields of an object, including the fields of the schemas in allOf.
 export function fieldsOf(root: any, schema: Schema | undefined, depth = 0): Map<string, { schema: Schema; required: boolean }> {
   const all = new Map<string, { schema: Schema; required: boolean }>();
   const s = resolve(root, schema);
@@ -99,8 +99,9 @@ export function fieldsOf(root: any, schema: Schema | undefined, depth = 0): Map<
 
 const nameOf = (ref: string) => ref.split("/").pop()!;
 
-// plain returns a schema that has a type: a schema that only adds a default or a description
-// to another one has it in allOf or anyOf.
+// plain returns a schema that has a type. A schema can add only a default or a
+// description to another schema, which is in allOf. In this case, plain combines both
+// schemas.
 function plain(root: any, schema: Schema): Schema {
   const s = resolve(root, schema);
   const parts = (s.allOf ?? []).map((part) => plain(root, part));

@@ -64,8 +64,8 @@ interface RowProps {
   depth: number;
 }
 
-// Row shows a field. The fields of an object in it are closed at first, because schemas can
-// be deep.
+// Row shows a field. If the value of the field is an object, the fields of this object
+// are hidden at first, because schemas can be deep.
 function Row({ name, note, schema, required, root, depth }: RowProps) {
   const type = typeOf(root, schema);
   const resolved = resolve(root, schema);

@@ -76,7 +76,8 @@ export function draftOf(code: string, language: string): Draft {
   return { ...emptyDraft, code, language };
 }
 
-// settingsOf lists what a draft changes besides the code.
+// settingsOf returns the names of the settings that a draft changes. The code is not a
+// setting.
 export function settingsOf(d: Draft): string[] {
   const out: string[] = [];
   const add = (on: unknown, text: string) => on && out.push(text);

@@ -18,12 +18,14 @@ export function languageName(language: string): string {
   return languageNames[language] ?? language;
 }
 
-// saveDraft stores what the page Run shows next. The browser forgets it with the tab.
+// saveDraft stores the draft that the page Run shows next. The browser deletes the draft
+// when the tab is closed.
 export function saveDraft(draft: Draft): void {
   try {
     sessionStorage.setItem(draftKey, JSON.stringify(draft));
   } catch {
-    // Large files do not fit. Then the draft has none after a reload.
+    // Large files do not fit into the storage. In this case, store the draft without
+    // files.
     sessionStorage.setItem(draftKey, JSON.stringify({ ...draft, files: [] }));
   }
 }
@@ -49,8 +51,9 @@ export function RunPage({ id, starts, info }: { id?: string; starts: boolean; in
   const change = (c: Partial<Draft>) => setDraft((d) => ({ ...d, ...c }));
   useEffect(() => saveDraft(draft), [draft]);
 
-  // After a reload, the address has the ID of the run. In a new tab, the page also loads its
-  // program, but what the user has written in the meantime stays.
+  // After a reload, the address contains the ID of the run, so the page shows this run
+  // again. In a new tab, the page also loads the program of this run, unless the user has
+  // changed the draft in the meantime.
   const shown = useRef<string | undefined>(undefined);
   useEffect(() => {
     if (!id || shown.current === id) return;

@@ -15,7 +15,7 @@ interface Props {
 
 const unlimited = "no limit";
 
-// Settings are all parts of a run besides its code.
+// Settings shows all parts of a run except its code.
 export function Settings({ draft, info, change }: Props) {
   const { limits } = info;
   const text = (name: keyof Draft) => ({ value: draft[name] as string, onInput: (e: { currentTarget: { value: string } }) => change({ [name]: e.currentTarget.value }) });

@@ -63,7 +63,7 @@ export function useRun() {
   const [live, setLive] = useState<Live>(idle);
   const current = useRef<{ state: Live; abort: AbortController; frame: number }>({ state: live, abort: new AbortController(), frame: 0 });
 
-  // The state changes at most once a frame, because programs can write a lot.
+  // The state changes at most once per frame, because programs can write a lot of output.
   const show = useCallback((change: Partial<Live>) => {
     const c = current.current;
     c.state = { ...c.state, ...change, version: c.state.version + 1 };
@@ -135,7 +135,8 @@ export function useRun() {
     return consume(events(signal), signal);
   }, []);
 
-  // Before the server has answered, the run has no ID. Then stop ends the request.
+  // Before the server has answered, the run has no ID. In this case, stop aborts the
+  // request.
   const stop = useCallback(async () => {
     const { id } = current.current.state;
     if (!id) return void begin("idle");

@@ -39,7 +39,7 @@ export function ComparePage({ first, second }: { first: string; second: string }
   );
 }
 
-// Difference shows how two texts differ, if one of them exists.
+// Difference shows how two texts differ, if at least one of them exists.
 function Difference({ title, a, b }: { title: string; a?: string; b?: string }) {
   if (!a && !b) return null;
   return (

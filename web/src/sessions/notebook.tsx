@@ -24,14 +24,15 @@ export function Notebook({ id }: { id: string }) {
 
 type Origin = Pick<Session, "id" | "language" | "idleTimeoutMs">;
 
-// Cells shows the cells of a session. If it has ended, they stay, and a new session can
-// continue with them.
+// Cells shows the cells of a session. If the session has ended, its cells stay, and a new
+// session can continue with these cells.
 function Cells({ session, hasEnded, onChange }: { session: Origin; hasEnded: boolean; onChange: () => void }) {
   const { id, language, idleTimeoutMs } = session;
   const [cells, setCells] = useState<Cell[]>(() => loadCells(id)?.cells ?? [{ key: 1, code: "" }]);
   // finished counts ended runs, after which variables and files can have changed.
   const [finished, setFinished] = useState(0);
-  // focus is the cell that gets the focus, and how often a cell got it.
+  // focus contains the key of the cell that gets the focus. count increases each time a
+  // cell gets the focus.
   const [focus, setFocus] = useState({ key: cells[0].key, count: 1 });
   const focusOn = (key: number) => setFocus((f) => ({ key, count: f.count + 1 }));
   const [asks, setAsks] = useState<"restart" | "close">();

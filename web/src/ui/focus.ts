@@ -1,15 +1,17 @@
-// returnFocus moves the focus back to the element that had it before a dialog. A modal dialog
-// makes the page inert until it is out of the document, so this waits until then.
+// returnFocus moves the focus back to the element that had it before a dialog. A modal
+// dialog makes the page inert until the dialog is removed from the document. So
+// returnFocus waits for the removal.
 export function returnFocus(element: Element | null): void {
   queueMicrotask(() => element instanceof HTMLElement && element.isConnected && element.focus());
 }
 
-// keepFocus gives the focus a new place when its element goes, for example because a list
-// has loaded again or because an action has disabled its button. Otherwise people who use
-// the keyboard would start again at the top of the page.
+// keepFocus keeps the focus near its place. If the element with the focus disappears, for
+// example because a list has loaded again, an element around it gets the focus. If an
+// action has disabled its button, the button gets the focus again when it is enabled.
+// Otherwise people who use the keyboard would start again at the top of the page.
 export function keepFocus(): void {
   let last: HTMLElement | undefined;
-  // around has the elements around the last one, from the inside to the outside.
+  // around contains the ancestors of the element "last". The parent is first.
   let around: HTMLElement[] = [];
   let wasDisabled = false;
 

@@ -39,7 +39,8 @@ export function useList<T>(path: string, field: string, parameters: Record<strin
   const start = first.data;
   const [more, setMore] = useState<More<T>>({ items: [], busy: false });
   const rest: More<T> = more.of === start ? more : { of: start, items: [], next: start?.next, busy: false };
-  // While the list loads with other parameters, the old one is on the screen without more.
+  // While the list loads with other parameters, the page shows the old list and cannot
+  // load more pages of it.
   const next = start?.key === key ? rest.next : undefined;
   const loadMore = async () => {
     // The list can load again while an answer is outstanding. Such an answer does not

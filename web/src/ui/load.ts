@@ -9,7 +9,7 @@ export interface Loaded<T> {
 }
 
 // useLoad calls load when a dependency changes, and keeps the old data until the new data
-// is there. After an ended login, it loads again when the user has signed in.
+// is there. If the login has ended, useLoad calls load again when the user has signed in.
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, dependencies: unknown[]): Loaded<T> {
   const [state, setState] = useState<{ data?: T; error?: Error; loading: boolean }>({ loading: true });
   const [version, setVersion] = useState(0);
@@ -28,21 +28,23 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, dependenci
   return { ...state, reload };
 }
 
-// Action gets a function that returns true while its part of the page waits for it.
+// An Action gets the function isAwaited. It returns true while the part of the page that
+// started the action still waits for the action.
 type Action = (isAwaited: () => boolean) => Promise<void>;
 
 interface ActionState {
   busy: boolean;
   error?: Error;
-  // run returns true if the action succeeds and its part of the page still waits for it.
+  // run returns true if the action succeeds and the part of the page that started the
+  // action still waits for it.
   run: (action: Action) => Promise<boolean>;
   // clear removes the error, and stops waiting.
   clear: () => void;
 }
 
-// useAction runs an action of the user, and says whether it runs and how it failed. The end
-// of an action changes nothing if another one has begun since, or if the user has closed
-// its dialog.
+// useAction runs an action of the user, and says whether it runs and how it failed. The
+// end of an action changes nothing if another action has begun in the meantime, or if the
+// user has closed the dialog of the action.
 export function useAction(): ActionState {
   const [state, setState] = useState<{ busy: boolean; error?: Error }>({ busy: false });
   const latest = useRef(0);

@@ -6,7 +6,8 @@ import { returnFocus } from "./focus";
 export function Problem({ error, retry }: { error?: Error; retry?: () => void }) {
   if (!error) return null;
   const faults = error instanceof ApiError ? error.faults.slice(0, 5) : [];
-  // What does not exist or is forbidden will be so at the next attempt.
+  // If something does not exist or is forbidden, another attempt would fail in the same
+  // way.
   const isFinal = error instanceof ApiError && (error.status === 403 || error.status === 404);
   return (
     <div class="notice bad" role="alert">
@@ -37,7 +38,7 @@ export function Loading() {
   return <p class="loading" role="status">Loading…</p>;
 }
 
-// Pending is a part of the page that loads or that did not load.
+// Pending shows that a part of the page is loading, or that it could not be loaded.
 export function Pending({ title, error, retry }: { title: string; error?: Error; retry: () => void }) {
   return (
     <div class="page">

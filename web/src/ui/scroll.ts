@@ -1,8 +1,8 @@
 import { useLayoutEffect } from "preact/hooks";
 
 const positions = new Map<string, number>();
-// loadMs is the maximum time, in milliseconds, in which a page can become long enough for
-// the old place.
+// loadMs is the maximum time, in milliseconds, to wait until a page is long enough to
+// scroll to the old place.
 const loadMs = 5000;
 
 // useScroll begins a new page at its top, and returns to the old place when the user goes
@@ -28,7 +28,8 @@ export function useScroll(page: string): void {
     grown.observe(document.body);
     return stop;
   }, [page]);
-  // A layout effect, because the scroll to the top of the next page is not part of this one.
+  // Use a layout effect, because it ends before the next page scrolls to its top.
+  // Otherwise this scroll would be stored as the position on the old page.
   useLayoutEffect(() => {
     const moved = () => void positions.set(page, Math.floor(scrollY));
     addEventListener("scroll", moved, { passive: true });

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 
 export interface Column<T> {
   name: string;
-  // isHidden shows the name only to screen readers.
+  // If isHidden is true, the name is only for screen readers.
   isHidden?: boolean;
   kind?: "number" | "row-actions";
   cell: (item: T) => ComponentChildren;

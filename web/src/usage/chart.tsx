@@ -30,7 +30,7 @@ export function BarChart({ title, bars, format }: Props) {
         {[0.5, 1].map((part) => <line key={part} class="grid" x1="0" x2={width} y1={height * (1 - part) + 0.5} y2={height * (1 - part) + 0.5} />)}
         <line class="axis" x1="0" x2={width} y1={height - 0.5} y2={height - 0.5} />
         {bars.map((b, i) => {
-          // A small value stays visible.
+          // Make the bar of a small value high enough to be visible.
           const h = max && b.value ? Math.max((b.value / max) * (height - 2), 2) : 0;
           return (
             <g key={b.label}>

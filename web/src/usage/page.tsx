@@ -49,7 +49,7 @@ const measures: Measure[] = [
 const dayMs = 86_400_000;
 const dayName = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 
-// daysOf returns an item for each day of the report, also for days without usage.
+// daysOf returns an item for each day of the report, including days without usage.
 function daysOf(report: Report): Item[] {
   const known = new Map(report.items.map((i) => [i.day, i]));
   const days: Item[] = [];

@@ -221,11 +221,11 @@ type job struct {
 	// code is the program of a session's job. The program of any other job is in the
 	// file that the field Program names.
 	code []byte
-	// source is the beginning of a program whose imports are counted; nil for other
+	// source is the beginning of a program whose imports are counted. It is nil for other
 	// programs.
 	source []byte
-	// The field "small" is a program that is at most maxSmall bytes long; nil for other
-	// programs.
+	// The field "small" is a program that is at most maxSmall bytes long. It is nil for
+	// longer programs.
 	small     []byte
 	encrypted encryptedProgram
 	// fileError explains why an input file of a session's job could not be written. It

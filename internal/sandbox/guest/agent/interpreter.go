@@ -16,9 +16,9 @@ import (
 type interpreter struct {
 	// args is the command line. args[0] is the name of the executable.
 	args []string
-	// env contains variables that the interpreter gets when it starts, in addition to
-	// the default environment. When a job arrives, the job's environment replaces
-	// all of them.
+	// env contains variables that the interpreter gets when it starts, in addition to the
+	// default environment. When a job arrives, the job's environment replaces all these
+	// variables.
 	env []string
 	// control is the number of the control descriptor inside the interpreter.
 	control int
@@ -96,8 +96,8 @@ func (i interpreter) path() string {
 
 // interpreterOf returns the interpreter that waits for a job in the language. JavaScript
 // and TypeScript both use Node with the same hook. The hook tells them apart by the file
-// name. Bash does not wait (shell.go). A user of bash may also use Python, so Python
-// waits.
+// name. Bash does not wait (shell.go). For bash, Python waits instead, because a user of
+// bash may also use Python.
 func interpreterOf(wanted *protocol.Prepare) interpreter {
 	node := interpreter{
 		env:             []string{"NODE_OPTIONS=" + nodeOptions(defaultMemory)},

@@ -37,12 +37,14 @@ func (s *streams) dial(payload []byte, conn *protocol.Conn, stream *yamux.Stream
 }
 
 // dialPort connects to a TCP port on the loopback addresses of the session. A socket
-// belongs to the network namespace of the thread that creates it.
+// belongs to the network namespace of the thread that creates it. So a thread enters the
+// session's network namespace and connects.
 func (s *streams) dialPort(port int) (server *net.TCPConn, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// The thread stays locked, so it ends with this goroutine and serves no other.
+		// The thread stays locked. So the thread ends with this goroutine, and no other
+		// goroutine runs in the session's namespace.
 		runtime.LockOSThread()
 		if err = unix.Setns(s.namespaces, unix.CLONE_NEWNET); err == nil {
 			server, err = dialLoopback(port)

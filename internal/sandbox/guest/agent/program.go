@@ -148,7 +148,7 @@ func (p *program) processLimit(j *job) uint64 {
 	if j.Session {
 		threads += p.interpreter.sessionThreads
 	}
-	// gVisor allows one process more than the limit.
+	// gVisor allows one process more than the limit, so subtract 1.
 	return uint64(max(j.Processes-1, 0) + threads)
 }
 
@@ -218,9 +218,10 @@ func (p *program) start(j *job) error {
 	return err
 }
 
-// replaceControl sends the interpreter a new control socket over the current one,
-// and switches to it. The kernel marks a received descriptor as close-on-exec.
-// Node cannot mark a descriptor that the process has inherited.
+// replaceControl sends the interpreter a new control socket over the current one, and
+// switches to it. The kernel marks a received descriptor as close-on-exec, so child
+// processes do not inherit the new socket. Node has inherited the current socket and
+// cannot mark an inherited descriptor as close-on-exec.
 func (p *program) replaceControl() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -21,7 +21,7 @@ func makeReport(c *calls, reports *int32) {
 }
 
 // readReport reads the report of an uncaught exception. It returns nil if the
-// interpreter's hook has written no report, or an invalid one.
+// interpreter's hook has written no report, or if the report is invalid.
 func (p *program) readReport() *protocol.Report {
 	fd, err := unix.Openat(p.reports, reportName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -71,8 +71,8 @@ func (r *run) relayResults(limit int) error {
 	}
 }
 
-// relayLastResults sends the values that are in the FIFO when the program has
-// ended. Values that are written later are not from the program.
+// relayLastResults sends the values that are in the FIFO when the program has ended. It
+// does not send values that are written later, because they are not from the program.
 func (r *run) relayLastResults() error { return r.relayResults(readable(r.program.results)) }
 
 // resetResults prepares the FIFO for the next run of a session. If the FIFO

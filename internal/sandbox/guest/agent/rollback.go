@@ -204,9 +204,9 @@ func (p *program) restore() error {
 // last run.
 func settle(c *calls) { c.add("return memory", abi.Number, abi.Settle) }
 
-// remount adds system calls that replace the file systems of the last run by empty ones.
-// To do this, the calls move the calling thread into the program's mount namespace and
-// then back.
+// remount adds system calls that replace the file systems of the last run by empty file
+// systems. To do this, the calls move the calling thread into the program's mount
+// namespace and then back.
 func (p *program) remount(c *calls) {
 	ours := c.add("open mount namespace", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	theirs := c.add("open first process", unix.SYS_PIDFD_OPEN, p.init, 0)

@@ -150,7 +150,7 @@ func (r *run) drain(s stream) error {
 }
 
 // relayReadable sends the bytes that a stream contains now. It does not wait for the end
-// of the stream, since a thread of a session may continue to write.
+// of the stream, because a thread of a session may continue to write.
 func (r *run) relayReadable(s stream) error {
 	for left := readable(*s.fd); left > 0 && *s.fd >= 0; {
 		n, err := unix.Read(*s.fd, r.buffer[:min(left, len(r.buffer))])

@@ -169,9 +169,9 @@ func (r *run) replied() bool { return r.reply != nil }
 // parseReply sets the exit code from the interpreter's answer. It returns the report
 // of an uncaught exception, or nil.
 //
-// The interpreter's answer is not trustworthy, since the user controls the
-// interpreter. But the kernel gives no status for a run in a session, so there is no
-// other source of the exit code.
+// The interpreter's answer is not trustworthy, because the user controls the interpreter.
+// But the kernel gives no status for a run in a session, so there is no other source of
+// the exit code.
 func (r *run) parseReply(exit *protocol.Exit) *protocol.Report {
 	if !r.replied() {
 		return nil

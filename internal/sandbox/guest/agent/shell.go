@@ -18,9 +18,9 @@ import (
 // waiting interpreter and starts bash in the namespaces of this interpreter.
 const shellLanguage = "bash"
 
-// donated is larger than the number of each descriptor that the host gives to the agent.
-// These descriptors are the sockets and the standard streams of the agent. The host
-// cannot mark them as close-on-exec.
+// donated is an upper limit: all descriptors that the host gives to the agent have lower
+// numbers. These descriptors are the sockets and the standard streams of the agent. The
+// host cannot mark them as close-on-exec.
 const donated = 16
 
 // scriptName is the file in runDir with the program of a run in a session. The program
@@ -44,7 +44,7 @@ func (r *run) startShell() error {
 }
 
 // runShellInSession runs a bash script of a session. Each run of a session is a new bash
-// process. session.sh gives this process the state of the previous one. So the exit
+// process. session.sh gives this process the state of the previous process. So the exit
 // status of each run comes from the kernel, and the session continues no matter how a run
 // ends. The processes that a run has started in the background also continue.
 func (r *run) runShellInSession() (*protocol.Exit, error) {
@@ -87,8 +87,8 @@ func (r *run) beginShellRun() error {
 	return p.spawnShell(j, runDir+"/"+scriptName, append(env, "BASH_ENV="+protocol.BashHookDir+"/session.sh"))
 }
 
-// writeScript writes the program of a run in a session. Each script is a new file, because
-// a process of an earlier run may still read the old one.
+// writeScript writes the program of a run in a session. Each script is a new file,
+// because a process of an earlier run may still read the old script.
 func (p *program) writeScript(code []byte) error {
 	// Also remove the report file. Bash does not write reports, and a program could fill
 	// the small file system with this file.

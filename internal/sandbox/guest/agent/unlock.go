@@ -26,7 +26,7 @@ type encryptedProgram struct {
 	key *lockbox.Key
 }
 
-// wipe clears the frames, since they may contain secrets.
+// wipe clears the frames, because they may contain secrets.
 func (e *encryptedProgram) wipe() {
 	for _, f := range e.frames {
 		clear(f.Payload)

@@ -23,8 +23,8 @@ import (
 
 // Config describes the session in which processes run.
 type Config struct {
-	// Init is the ID of the first process in the session's namespaces. If it is 0,
-	// processes run in the namespaces and as the user of this process, for tests.
+	// Init is the ID of the first process in the session's namespaces. In tests, it can
+	// be 0: processes then run in the namespaces of this process, and as its user.
 	Init int
 	// UserID is both the user ID and the group ID of the processes in this session.
 	UserID int
@@ -133,7 +133,8 @@ func (c *Computer) began(p *process) {
 		return
 	}
 	c.running++
-	// The kernel may use the ID of a process again when the process has ended.
+	// After a process has ended, the kernel may give its ID to another process. So forget
+	// an old process with the same ID.
 	c.forgetLocked(func(old *process) bool { return old.id == p.id })
 	if len(c.all) >= protocol.MaxRemembered {
 		oldest := slices.IndexFunc(c.all, (*process).ended)

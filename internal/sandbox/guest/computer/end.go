@@ -38,7 +38,7 @@ func (p *process) await() {
 	close(p.exited)
 	c.running--
 	if p.stdin != nil {
-		// This also hangs up a terminal.
+		// If the process has a terminal, the call also hangs up the terminal.
 		_ = p.stdin.Close()
 	}
 	c.closeOldLocked()
@@ -91,7 +91,7 @@ func (p *process) signal(signal unix.Signal) error {
 }
 
 // maxRounds limits how often killAll looks for new descendants. roundPause is the time
-// between two rounds, in which killed processes end.
+// between two rounds. During this time, killed processes can end.
 const (
 	maxRounds  = 20
 	roundPause = 5 * time.Millisecond
@@ -104,12 +104,14 @@ func (p *process) killAll() {
 	for range maxRounds {
 		found := descendants(roots)
 		for pid := range found {
-			// Stop first, so that none of them can start another process.
+			// Stop each process before any process is killed, so that no process can
+			// start another one.
 			_ = unix.Kill(pid, unix.SIGSTOP)
 		}
 		again := descendants(roots)
 		for pid := range again {
-			// Later rounds also find the children of a process that has died.
+			// Add the process to the roots. Then later rounds also find its children
+			// after it has died.
 			roots[pid] = true
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}

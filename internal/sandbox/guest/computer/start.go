@@ -323,7 +323,8 @@ func executableFile(name string) error {
 	}
 }
 
-// environment returns the variables of a process. Later variables replace earlier ones.
+// environment returns the variables of a process. If several variables have the same
+// name, the last of these variables applies.
 func environment(base []string, terminal bool, own []string) []string {
 	all := base[:len(base):len(base)]
 	if terminal {

@@ -46,7 +46,8 @@ func openTerminal(columns, rows, user int) (master, replica *os.File, err error)
 		return nil, nil, err
 	}
 	replica = os.NewFile(uintptr(other), "terminal")
-	// Programs also open their terminal by name.
+	// Programs can also open their terminal by name. For this, the user must own the
+	// terminal.
 	if user != 0 {
 		if err := unix.Fchown(other, user, user); err != nil {
 			return nil, nil, err

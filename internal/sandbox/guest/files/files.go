@@ -153,7 +153,7 @@ func within(dir int, name string, flags int) (int, error) {
 			Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 		})
 		// Linux returns EAGAIN if a concurrent rename prevents the check that the path is
-		// beneath the directory.
+		// below the directory. In this case, try again.
 		if err != unix.EINTR && err != unix.EAGAIN {
 			return fd, err
 		}
@@ -284,7 +284,8 @@ func (f *Files) discard(name string) error {
 	return err
 }
 
-// maxDepth limits the depth of trees. Programs can make deeper ones.
+// maxDepth is the maximum depth of the trees that an operation handles. Programs can make
+// deeper trees.
 const maxDepth = workpath.MaxDepth
 
 // removeAll removes an entry of a directory, with all entries below it.
@@ -381,8 +382,8 @@ func (f *Files) makeDirectory(conn *protocol.Conn, m *protocol.FileRequest) erro
 	return done(conn, false, err)
 }
 
-// remove removes a file or a directory. It moves a tree away first, so that the tree
-// disappears at once.
+// remove removes a file or a directory. It moves a tree away first, so that the whole
+// tree disappears in one step.
 func (f *Files) remove(conn *protocol.Conn, m *protocol.FileRequest) error {
 	dir, base, err := f.parent(m.Path, false)
 	if err != nil {

@@ -32,8 +32,9 @@ func (f *Files) merge(staged, to string) error {
 }
 
 // checkMerge returns a function that checks an entry. The function returns an error if
-// the new path is invalid, or if an entry of another type has this path. It descends only
-// into directories that also exist at their new path.
+// the new path is invalid, or if an entry of another type has this path. If a directory
+// already exists at its new path, the function returns true, so that the walk continues
+// with the entries in this directory.
 func (f *Files) checkMerge(to string) func(*entry) (bool, error) {
 	return func(e *entry) (descend bool, err error) {
 		name := path.Join(to, e.full)
@@ -58,8 +59,9 @@ func (f *Files) checkMerge(to string) func(*entry) (bool, error) {
 	}
 }
 
-// mergeInto returns a function that moves an entry to its new path. It descends into a
-// directory that exists at its new path.
+// mergeInto returns a function that moves an entry to its new path. If the new path
+// already exists, the function replaces a file. For a directory, it returns true, so that
+// the walk continues with the entries in this directory.
 func (f *Files) mergeInto(to string) func(*entry) (bool, error) {
 	return func(e *entry) (descend bool, err error) {
 		dir, base, err := f.parent(path.Join(to, e.full), false)

@@ -98,7 +98,8 @@ func (p *packer) add(e *entry) error {
 	if p.left -= st.Size; p.left < 0 {
 		return unix.EFBIG
 	}
-	// A program may make the file shorter. The archive then has zeros at the end.
+	// A program may make the file shorter during the read. In the archive, zeros then
+	// replace the missing bytes.
 	content := io.LimitReader(io.MultiReader(file, zeros{}), st.Size)
 	return p.archive.file(e.full, st.Mode&0o777, time.Unix(st.Mtim.Unix()), st.Size, content)
 }

@@ -85,7 +85,8 @@ func (u *unpacker) unpackTar(content io.Reader) error {
 		h, err := archive.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			// Read the rest, so that a wrong checksum is found.
+			// Read the rest of the compressed data. If the checksum at its end is wrong,
+			// this read fails.
 			if _, err = io.Copy(io.Discard, io.LimitReader(compressed, maxPadding)); err != nil {
 				return invalid(err)
 			}

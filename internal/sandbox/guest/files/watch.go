@@ -110,7 +110,7 @@ func (w *watcher) send(conn *protocol.Conn) {
 // emit queues an event. If the queue is full, the event is lost.
 func (w *watcher) emit(e protocol.Event) {
 	if e == w.last && e.Type == protocol.EventWrite {
-		return // A program writes the same file in many parts.
+		return // The program writes one file in many parts, so one event is enough.
 	}
 	w.last = e
 	select {

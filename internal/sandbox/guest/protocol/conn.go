@@ -32,7 +32,7 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 func (c *Conn) SendMessage(kind Kind, m Message) error { return c.SendAll(NewFrame(kind, m)) }
 
 // SendAll sends several frames in one write, so that the peer wakes up only once. It
-// clears the buffer afterwards, since frames may contain secrets.
+// clears the buffer afterwards, because frames may contain secrets.
 func (c *Conn) SendAll(frames ...Frame) error {
 	wire, err := AppendFrames(nil, frames...)
 	if err != nil {

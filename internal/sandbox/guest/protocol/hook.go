@@ -12,8 +12,8 @@ type Launch struct {
 	Mode string
 	// Program is the path of the file with the program.
 	Program string
-	// Options contains new interpreter options if the interpreter must restart
-	// for this job, or is "".
+	// If the interpreter must restart for this job, Options contains the new options of
+	// the interpreter. Otherwise it is "".
 	Options     string
 	TimeoutMs   int64
 	MemoryBytes int64

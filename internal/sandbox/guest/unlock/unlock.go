@@ -1,6 +1,6 @@
 // Package unlock decrypts one program in a separate process inside the sandbox. The
 // separate process has two advantages. The agent can kill it during the key derivation.
-// When the process ends, the memory of the key derivation is free at once.
+// When the process ends, the memory of the key derivation is free immediately.
 //
 // The memory of the decrypting process holds the password, the key and the decrypted
 // program. No other process in the sandbox can read this memory.

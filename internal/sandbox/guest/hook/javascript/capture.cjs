@@ -325,8 +325,8 @@ function moduleOf(program, source, genuine) {
         /^/.exec('');
         return module;
       } catch {
-        // After an error, let Node compile the code, since V8 decides whether the
-        // code is valid.
+        // After an error, let Node compile the code, because V8 decides whether the code
+        // is valid.
       }
     }
     return genuine(url, given, loader, context);

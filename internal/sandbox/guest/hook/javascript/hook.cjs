@@ -9,8 +9,8 @@
 // require.main are unchanged.
 //
 // Processes that the program starts do not load this module. Worker threads load this
-// module, since they inherit the options of the thread that starts them. In a worker, the
-// module only removes itself.
+// module, because they inherit the options of the thread that starts them. In a worker,
+// the module only removes itself.
 
 const Module = require('module');
 const fs = require('fs');

@@ -1,11 +1,11 @@
 'use strict';
 // This module makes import and export statements work in a session. The programs of a
-// session are scripts, which must not contain these statements.
+// session are scripts, and V8 does not accept these statements in scripts.
 //
-// V8 reports the first statement that a script must not contain. After such a report,
-// this module parses the program and rewrites all import and export statements. If the
-// parser fails, the module uses regular expressions to rewrite only the reported
-// statement. V8 then reports the next statement of this kind.
+// V8 reports the first statement that it does not accept. After such a report, this
+// module parses the program and rewrites all import and export statements. If the parser
+// fails, the module uses regular expressions to rewrite only the reported statement. V8
+// then reports the next statement of this kind.
 
 const { linkStatements } = require('./scan.cjs');
 

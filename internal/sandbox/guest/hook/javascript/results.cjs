@@ -477,7 +477,7 @@ function send(forms) {
 /** Sends values to the agent. It never throws. */
 function show(...values) {
   for (let i = 0; i < values.length; i++) {
-    // Ignore errors, since the agent may have stopped reading values.
+    // Ignore errors, because the agent may have stopped reading values.
     attempt(() => send(bundle(values[i])));
   }
 }

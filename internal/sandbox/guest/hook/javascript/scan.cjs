@@ -6,7 +6,7 @@ const { internals } = require('./internals.cjs');
 
 /** Binary operators with at least the precedence of instanceof. */
 const tight = new Set(['+', '-', '*', '/', '%', '**', '<<', '>>', '>>>', '<', '>', '<=', '>=', 'in', 'instanceof']);
-/** Kinds of expressions to which a following instanceof applies as a whole. */
+/** Kinds of expressions. An instanceof after such an expression applies to all of it. */
 const closed = new Set([
   'ArrayExpression', 'AwaitExpression', 'CallExpression', 'ChainExpression', 'ClassExpression', 'FunctionExpression', 'Identifier',
   'ImportExpression', 'Literal', 'MemberExpression', 'MetaProperty', 'NewExpression', 'ObjectExpression', 'TaggedTemplateExpression',
@@ -16,9 +16,9 @@ const closed = new Set([
 let Statements;
 
 /**
- * Returns a parser that keeps only the last two statements, and all import and
- * export statements. It does not detect names that are declared twice: V8 detects
- * them too, and acorn would compare each name with all earlier names.
+ * Returns a parser that keeps only the last two statements, and all import and export
+ * statements. It does not detect names that are declared twice. V8 detects such names
+ * anyway, and acorn would compare each name with all earlier names.
  */
 function parser(acorn) {
   Statements ??= class extends acorn.Parser {

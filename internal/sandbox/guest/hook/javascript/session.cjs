@@ -33,7 +33,7 @@ const { fieldsOf, frame, frameSize, kinds, open } = require('./protocol.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// Keep the original objects, since a program may replace them. Between two programs,
+// Keep the original objects, because a program may replace them. Between two programs,
 // this module uses only objects that programs cannot reach.
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
@@ -157,8 +157,7 @@ class Session {
     });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
-    // An interrupt must also reach the child processes of the run. A terminal does the
-    // same.
+    // An interrupt must also reach the child processes of the run, as in a terminal.
     subscribe('child_process', ({ process: child }) => {
       const children = this.run?.children;
       if (children !== undefined) children[children.length] = child;
@@ -176,7 +175,8 @@ class Session {
 
   /**
    * Finds the two places where Node runs the reactions of promises: after `nextTick`
-   * callbacks, and between two immediates. Node has no open records there.
+   * callbacks, and between two immediates. At these places, Node's records contain no
+   * callback that is still running, so the execution can be terminated there.
    */
   findDraining() {
     const find = async () => {
@@ -328,8 +328,8 @@ class Session {
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
     };
-    // Handle the promise at once. If the promise were rejected while it has no handler,
-    // Node would print a warning.
+    // Handle the promise immediately. If the promise were rejected while it has no
+    // handler, Node would print a warning.
     const follow = () => this.follow(run, promise, leave);
     const heard = (error, said) => {
       failure = said?.exceptionDetails;
@@ -595,8 +595,9 @@ class Session {
     if (run.interrupts++ === 0) {
       interruptChildren(run);
       const error = interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : '');
-      // Report the error later, because the program may have a listener for it. A listener
-      // that ran here could not be ended without the inspector's call of this method.
+      // Report the error later, because the program may have a listener for it. A
+      // listener that ran here would be a part of the inspector's call of this method. So
+      // it could not be ended without ending this call too.
       setImmediate(() => this.fail(run, error));
     }
     else setImmediate(() => this.finish(run));
@@ -611,9 +612,9 @@ class Session {
   }
 
   /**
-   * Returns whether the program can be terminated at its current place. If it was only at
-   * other places for many interrupts, returns true for each place. The agent would end the
-   * session soon, so the session loses nothing if Node aborts.
+   * Returns whether the program can be terminated at its current place. After many
+   * interrupts, returns true for any place in the program: the agent would end the
+   * session soon anyway, so the session loses nothing if Node aborts.
    */
   mayEnd(run, frames) {
     if (getFrom(this.draining, frames[0])) return true;
@@ -759,7 +760,7 @@ function take(session, { objectId }) {
  */
 function where({ name, plain, shifts }, { lineNumber, columnNumber }) {
   const lines = split(plain, '\n');
-  // If the source ends too early, V8 reports a line after the last one.
+  // If the source ends too early, V8 reports a line after the last line.
   const at = Math.min(lineNumber, lines.length - 1);
   const before = at === lineNumber ? slice(lines[at], 0, imports.columnOf(shifts, at, columnNumber)) : lines[at];
   return `${name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;

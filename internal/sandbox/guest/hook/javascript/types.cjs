@@ -18,7 +18,7 @@ const compiler = '/pyth-on/typescript';
 const MAX_OUTPUT = 64 << 20;
 const { parse, stringify } = JSON;
 const { apply } = Reflect;
-// Keep the original methods, since a program may replace them.
+// Keep the original methods, because a program may replace them.
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const getFrom = uncurry(Map.prototype.get);
 const includes = uncurry(String.prototype.includes);

@@ -1,5 +1,5 @@
 'use strict';
-// This module ends a session's run on SIGINT. It runs in a separate thread, since the
+// This module ends a session's run on SIGINT. It runs in a separate thread, because the
 // program's thread may be in an endless loop.
 //
 // Node's vm module can end code on SIGINT, and needs no event loop for this. The separate

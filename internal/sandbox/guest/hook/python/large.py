@@ -91,7 +91,7 @@ class Wrapper:
         return code.replace(co_exceptiontable=self.capture["write_handlers"](handlers))
 
     def extended(self, code, body, constants):
-        """Return the code with its instructions replaced by `body`, which begins with them.
+        """Return the code with the instructions in `body`. They begin with the old ones.
 
         The added instructions have no position.
         """

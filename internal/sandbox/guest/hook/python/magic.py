@@ -20,7 +20,7 @@ SHELLS = "bash", "sh"
 # IGNORED contains line commands that have no effect here, but that many notebooks have.
 IGNORED = "matplotlib", "config", "load_ext", "autoreload"
 
-# Keep the original functions, since the program may replace them.
+# Keep the original functions, because the program may replace them.
 os = type(sys.implementation)(**vars(os))
 SIGNALS = signal.SIGPIPE, signal.SIGXFSZ
 SIGKILL = signal.SIGKILL
@@ -111,7 +111,7 @@ class Commands:
         self.before = None
 
     def expand(self, command):
-        """Replace $name and {expression} by values of the program. Leave what fails."""
+        """Replace $name and {expression} by their values. Keep the text if this fails."""
 
         def value(match):
             if match[0] == "$$":

@@ -2,7 +2,8 @@
 
 The codec is the same as in the agent's package protocol. A frame consists of one byte for
 the kind, four bytes for the length of the payload, and the payload. The payload is a
-sequence of fields. Four bytes with its length precede each field. Lengths are big endian.
+sequence of fields. Before each field, there are four bytes with the length of the field.
+Lengths are big endian.
 """
 
 import os
@@ -12,7 +13,7 @@ HEADER = 5
 
 HELLO, RESULT, REPORT, ENDED = b"H", b"D", b"R", b"x"
 
-# Keep the original functions, since the program may replace them.
+# Keep the original functions, because the program may replace them.
 read, leave = os.read, os._exit
 
 

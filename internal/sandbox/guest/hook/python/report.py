@@ -18,8 +18,8 @@ MAX_NAME = 256
 def describe(error, trace, name, library):
     """Return the name, message and traceback of the exception, and its line in the file `name`.
 
-    The texts are those that CPython shows. All four results are strings. library is the
-    import system from before the program began.
+    The texts are the same as in CPython's own output. All four results are strings.
+    library is the import system from before the program began.
     """
     for attempt in (library.importing, library.restored):
         try:

@@ -89,7 +89,7 @@ class Results:
         self.figures.close_all()
 
     def watch(self):
-        """Make pyplot.show() show the open figures, once pyplot is imported."""
+        """Make pyplot.show() show the open figures, as soon as pyplot is imported."""
         try:
             self.figures.watch()
         except Exception:
@@ -185,7 +185,7 @@ class Results:
             pass  # Nothing reads the FIFO any more.
 
 
-# Keep the original functions, since the program may replace them.
+# Keep the original functions, because the program may replace them.
 open_file, write, close_file = os.open, os.write, os.close
 
 

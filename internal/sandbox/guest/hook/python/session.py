@@ -37,7 +37,7 @@ HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _
 # excepthook is CPython's own handler of uncaught exceptions.
 excepthook = sys.excepthook
 
-# Keep the original functions, since the program may replace them.
+# Keep the original functions, because the program may replace them.
 namespace = type(sys.implementation)
 environ = os.environ
 os = namespace(**vars(os))
@@ -787,7 +787,8 @@ def is_future(node):
 def number_classes(tree, code, before):
     """Give classes the line at which they begin in the text of all runs together.
 
-    The module inspect searches a class in the file of its module. All runs share this file.
+    To find a class, the module inspect searches the file of the class's module. All runs
+    share this file.
     """
     if sys.version_info < (3, 13) or before == 0 or b"class" not in code:
         return

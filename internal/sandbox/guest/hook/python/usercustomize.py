@@ -6,9 +6,9 @@ module waits for its job. Then it removes all traces of itself, and the interpre
 continues as if it had just started. So CPython runs main.py as usual: tracebacks, exit
 codes, atexit and __main__ are unchanged.
 
-Processes that the program starts do not load this module. Sub-interpreters do, since they
-start in the same way as the main interpreter. In a sub-interpreter, the module only
-removes itself.
+Processes that the program starts do not load this module. Sub-interpreters load this
+module, because they start in the same way as the main interpreter. In a sub-interpreter,
+the module only removes itself.
 """
 
 import _imp
@@ -73,7 +73,7 @@ def wait():
     prepare()
     freeze()
     # The .pth files of the image may have loaded modules whose state must differ between
-    # runs.
+    # runs. In this case, make no checkpoint.
     os.read(control, 1)  # The agent has registered this process.
     seeded = {"random", "_ssl", "numpy"}.intersection(sys.modules)
     state = None if seeded else checkpoint(control)
@@ -82,8 +82,8 @@ def wait():
         ahead = load("ahead")
         forget(loaded)  # The program must not get the modules that this directory uses.
         ahead["import_all"](names)
-        # Python may keep a descriptor of /dev/urandom open. If the descriptor is
-        # closed, Python opens the file again.
+        # Python may keep a descriptor of /dev/urandom open. Close this descriptor. Python
+        # opens the file again when it needs the file.
         os.closerange(control + 1, 64)
         freeze()
         ahead["begin"]()
@@ -290,8 +290,9 @@ def read_code(name, directory):
 def find_module(name, *rest):
     """Import a library module for the modules of this directory.
 
-    Use the import system from before the program. Leave hidden modules (ahead.py) for
-    the program: to import them would use them up, and the program would load them again.
+    Use the import system from before the program. Do not import a hidden module
+    (ahead.py), but use it directly. After an import, the module would no longer be
+    hidden, and the program would have to load it again.
     """
     modules, importer = before[3:] if before else ({}, __import__)
     if "." not in name:
@@ -384,7 +385,7 @@ def read_program():
 def find_packages(directory="/opt/pyth-on/python-packages"):
     """Put the directory with the user's packages on the path, if there is one.
 
-    Return the directory and the names of its .pth files. Python runs these when it
+    Return the directory and the names of its .pth files. Python runs these files when it
     starts.
     """
     import os

@@ -1,7 +1,7 @@
 """Values for display() and final expressions that are shown by their content.
 
-The names and the first parameters are those of IPython.display, so that code written
-for a notebook works here without IPython.
+The names and the first parameters are the same as in IPython.display, so that code for
+notebooks works here without IPython.
 """
 
 __all__ = ["HTML", "JPEG", "JSON", "Image", "Javascript", "Latex", "Markdown", "PNG", "Pretty", "SVG"]
