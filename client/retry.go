@@ -31,9 +31,8 @@ func (r *call) mayRepeat(err error) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		switch problem.Status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			// If the response has the header Retry-After, the server has not executed the
-			// request.
-			return (r.repeatable || problem.RetryAfter > 0) && problem.RetryAfter <= maxRetryAfter
+			// With the code unavailable, the server may have executed the request.
+			return (r.repeatable || problem.Code != ErrorCodeUnavailable) && problem.RetryAfter <= maxRetryAfter
 		case http.StatusConflict:
 			return problem.Code == ErrorCodeInProgress
 		}

@@ -329,10 +329,9 @@ function retryDelay(call, error, attempt) {
   const backoff = 500 * 2 ** attempt * (0.5 + Math.random() / 2);
   const repeatable = call.method !== 'POST' || call.headers?.['Idempotency-Key'] !== undefined;
   if (error instanceof ApiError) {
-    if (error.status === 429 || error.status === 503) {
-      // With Retry-After, the server has not executed the request.
-      if (error.retryAfterMs === undefined) return repeatable ? backoff : undefined;
-      return error.retryAfterMs <= maxRetryAfterMs ? error.retryAfterMs : undefined;
+    if ((error.status === 429 || error.status === 503) && (error.retryAfterMs ?? 0) <= maxRetryAfterMs) {
+      // With the code unavailable, the server may have executed the request.
+      return repeatable || error.code !== 'unavailable' ? (error.retryAfterMs ?? backoff) : undefined;
     }
     return error.code === 'in_progress' ? backoff : undefined;
   }

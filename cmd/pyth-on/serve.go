@@ -32,7 +32,7 @@ type serveCommand struct {
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may create an account. With 'open', everyone can. With 'invite', everyone with an invite from 'pyth-on invites create' or from --invites-file can. With 'closed', only the operator can, with 'pyth-on users create'."`
+	Registration   string        `default:"open" enum:"open,invite,closed" reload:"" help:"Who may register an account. 'open': everyone. 'invite': only people with an invite, for example from 'pyth-on invites create' or --invites-file. 'closed': nobody. Administrators can always create accounts, for example with 'pyth-on users create'."`
 	InvitesFile    string        `type:"existingfile" reload:"" help:"File with further invites for --registration=invite, one per line. Each invite in the file works for several registrations."`
 	PublicURL      string        `name:"public-url" placeholder:"URL" help:"Address of the API in links to users (default: the host of the request, or the address of the listener)."`
 	PreviewDomain  string        `placeholder:"DOMAIN" help:"Domain for signed addresses of servers in sessions, for example preview.example.org. Each signed address has a host below this domain. The DNS records of all hosts below the domain must point to this server. Use a domain that is not related to the domain of the API (default: no signed addresses)."`

@@ -13,8 +13,8 @@ type sessionsCommands struct {
 	List      sessionsListCommand      `cmd:"" help:"List the open sessions."`
 	Open      sessionsOpenCommand      `cmd:"" help:"Open a session, and print its ID."`
 	Prompt    sessionsPromptCommand    `cmd:"" help:"Type code and run it in a session, one statement at a time."`
-	Show      sessionsShowCommand      `cmd:"" help:"Show a session, and prolong it."`
-	Change    sessionsChangeCommand    `cmd:"" help:"Change the name, the labels or the idle time-out of a session, and prolong it."`
+	Show      sessionsShowCommand      `cmd:"" help:"Show a session. This also prolongs the session."`
+	Change    sessionsChangeCommand    `cmd:"" help:"Change the name, the labels or the idle time-out of a session. This also prolongs the session."`
 	Exec      sessionsExecCommand      `cmd:"" help:"Run a command or a shell in a session, with or without a terminal."`
 	Interrupt sessionsInterruptCommand `cmd:"" help:"Interrupt the current run of a session. The session keeps its variables."`
 	Close     sessionsCloseCommand     `cmd:"" help:"End a session, and delete its variables and files."`

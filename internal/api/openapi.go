@@ -48,7 +48,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagZK, Description: "Encrypted programs. They are decrypted only inside a sandbox."},
 			{Name: tagPackages, Description: "Python and JavaScript packages for your runs."},
-			{Name: tagWebhooks, Description: "URLs that receive events of runs, and the deliveries of these events."},
+			{Name: tagWebhooks, Description: "Webhooks are URLs to which the server sends events of runs. The server lists the deliveries to each webhook."},
 			{Name: tagUsage, Description: "The usage and the quotas of the account."},
 			{Name: tagAudit, Description: "The audit log of the account, and proofs that an entry is in the log."},
 			{Name: tagAdmin, Description: "Users, invites and runs of all users. Only administrators may use these operations."},

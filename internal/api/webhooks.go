@@ -62,7 +62,7 @@ type WebhookDelivery struct {
 	Attempts       int           `json:"attempts" doc:"The number of attempts to send the delivery." example:"1"`
 	CreatedAt      Timestamp     `json:"createdAt" doc:"When the event happened."`
 	LastAttemptAt  Timestamp     `json:"lastAttemptAt,omitzero" doc:"When the last attempt ended. Absent before the first attempt."`
-	NextAttemptAt  Timestamp     `json:"nextAttemptAt,omitzero" doc:"When the server tries again. Absent before the first attempt and after the last attempt."`
+	NextAttemptAt  Timestamp     `json:"nextAttemptAt,omitzero" doc:"When the server tries again. Absent before the first attempt, and if no attempt follows: the delivery succeeded, or the server has given up."`
 	ResponseStatus int           `json:"responseStatus,omitzero" doc:"The HTTP status of the last response. Absent if there was no response." example:"200"`
 	Error          string        `json:"error,omitzero" doc:"Why the last attempt failed. Absent if the last attempt did not fail." example:"the receiver responded with the status 500"`
 }

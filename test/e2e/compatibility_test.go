@@ -44,9 +44,9 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	program := string(must(os.ReadFile("testdata/compatibility/run.py"))(t))
 	known := knownDifferences(t)
 	outside := unpackOnHost(t, must(plainDebian.tar())(t))
-	// Set high limits, because the modules use much processor time. Most modules must
-	// run in a restored interpreter. A module may run in a new interpreter if the
-	// previous module made a call that prevents restoring.
+	// The modules use much processor time. With the default limits, many modules would
+	// run in new interpreters, so set high limits. A module still runs in a new interpreter
+	// if the previous module made a call that prevents restoring.
 	s := startServer(t, plainDebian.flag(t), "--max-timeout=10m", "--rollback-runs=1000000", "--rollback-cpu=1000h")
 	a := s.register(t)
 

@@ -67,7 +67,7 @@ test('requests without effect are repeated', async () => {
 });
 
 test('other errors are thrown at once', async () => {
-  for (const [status, code, headers] of [[400, 'invalid_request'], [429, 'quota_exceeded', { 'Retry-After': '3600' }], [503, 'unavailable'], [500, 'internal']]) {
+  for (const [status, code, headers] of [[400, 'invalid_request'], [429, 'quota_exceeded', { 'Retry-After': '3600' }], [503, 'unavailable', { 'Retry-After': '0' }], [500, 'internal']]) {
     const { client, seen } = scripted(problem(status, code, headers));
     await assert.rejects(client.run('1'), (e) => e instanceof ApiError && e.status === status && e.code === code && e.requestId === 'req_1');
     assert.equal(seen.length, 1);

@@ -89,9 +89,6 @@ func New(requestID string, err error) *Error {
 		if t.Code == pyth.CodeLLMNotConfigured {
 			break // A setting of the server is missing, so waiting does not help.
 		}
-		if errors.Is(err, pyth.ErrCarriedOut) {
-			break // If the client repeated the request, the server would execute it twice.
-		}
 		wait := e.RetryAfter
 		if wait <= 0 {
 			wait = defaultRetryAfter

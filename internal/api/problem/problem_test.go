@@ -38,7 +38,6 @@ func TestNewSetsRetryAfter(t *testing.T) {
 		{&pyth.Error{Code: pyth.CodeLLMFailed}, ""},
 		{&pyth.Error{Code: pyth.CodeLLMNotConfigured}, ""},
 		{&pyth.Error{Code: pyth.CodeInvalid, RetryAfter: 5 * time.Second}, ""},
-		{&pyth.Error{Code: pyth.CodeUnavailable, Err: pyth.ErrCarriedOut}, ""},
 	} {
 		if got := problem.New("4f2c9a", tt.err).GetHeaders().Get("Retry-After"); got != tt.want {
 			t.Errorf("%s after %v: Retry-After is %q, want %q", tt.err.Code, tt.err.RetryAfter, got, tt.want)

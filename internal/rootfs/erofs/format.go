@@ -60,7 +60,7 @@ func fileType(mode fs.FileMode) uint8 {
 }
 
 // putSuper writes the superblock into the first block of the image. The caller must first
-// write the rest of the block, because the checksum covers the whole block.
+// write the bytes of the block after the superblock, because the checksum covers them too.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian

@@ -54,11 +54,9 @@ def retry_delay(call: Call, error: Exception, attempt: int, connected: bool) -> 
     """Return the time until the next attempt in seconds, or None if the call must not be repeated."""
     backoff = 0.5 * 2**attempt * random.uniform(0.5, 1)
     if isinstance(error, ApiError):
-        if error.status in (429, 503):
-            # With Retry-After, the server has not executed the call.
-            if error.retry_after is None:
-                return backoff if call.repeatable else None
-            return (error.retry_after or backoff) if error.retry_after <= MAX_RETRY_AFTER else None
+        if error.status in (429, 503) and (error.retry_after or 0) <= MAX_RETRY_AFTER:
+            # With the code unavailable, the server may have executed the call.
+            return (error.retry_after or backoff) if call.repeatable or error.code != "unavailable" else None
         return backoff if error.code == "in_progress" else None
     # If the client did not connect, the server has not received the request. So the
     # client can safely repeat it.
