@@ -45,8 +45,6 @@ async function watch(context, origins, faults) {
 // accessible fails if axe finds a fault on the page.
 export async function accessible(page, name) {
   await page.evaluate(axe);
-  // The editor changes its colours at the next frame after a change of the media.
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const text = violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary.split("\n")[1]).join("; ")}`);
   assert.deepEqual(text, [], `axe on ${name}`);

@@ -27,24 +27,16 @@ export interface Editor {
   destroy: () => void;
 }
 
-const dark = HighlightStyle.define([
-  { tag: [t.keyword, t.operatorKeyword, t.modifier], color: "#c792ea" },
-  { tag: [t.string, t.special(t.string), t.regexp], color: "#a5d6a7" },
-  { tag: [t.number, t.bool, t.null], color: "#f5b07d" },
-  { tag: [t.comment], color: "#8b98a8", fontStyle: "italic" },
-  { tag: [t.function(t.variableName), t.function(t.propertyName)], color: "#82b1ff" },
-  { tag: [t.className, t.typeName], color: "#ffcb8b" },
-  { tag: [t.propertyName, t.definition(t.variableName)], color: "#b2dfff" },
-]);
-
-const light = HighlightStyle.define([
-  { tag: [t.keyword, t.operatorKeyword, t.modifier], color: "#8a1f8f" },
-  { tag: [t.string, t.special(t.string), t.regexp], color: "#9a3412" },
-  { tag: [t.number, t.bool, t.null], color: "#11633f" },
-  { tag: [t.comment], color: "#5d6b64", fontStyle: "italic" },
-  { tag: [t.function(t.variableName), t.function(t.propertyName)], color: "#1c4fa0" },
-  { tag: [t.className, t.typeName], color: "#7a4f00" },
-  { tag: [t.propertyName, t.definition(t.variableName)], color: "#0b5a6b" },
+// The browser chooses between the light and the dark colour, so that these colours change
+// at the same time as the page.
+const colors = HighlightStyle.define([
+  { tag: [t.keyword, t.operatorKeyword, t.modifier], color: "light-dark(#8a1f8f, #c792ea)" },
+  { tag: [t.string, t.special(t.string), t.regexp], color: "light-dark(#9a3412, #a5d6a7)" },
+  { tag: [t.number, t.bool, t.null], color: "light-dark(#11633f, #f5b07d)" },
+  { tag: [t.comment], color: "light-dark(#5d6b64, #8b98a8)", fontStyle: "italic" },
+  { tag: [t.function(t.variableName), t.function(t.propertyName)], color: "light-dark(#1c4fa0, #82b1ff)" },
+  { tag: [t.className, t.typeName], color: "light-dark(#7a4f00, #ffcb8b)" },
+  { tag: [t.propertyName, t.definition(t.variableName)], color: "light-dark(#0b5a6b, #b2dfff)" },
 ]);
 
 function look(isDark: boolean) {
@@ -64,7 +56,7 @@ function look(isDark: boolean) {
       },
       { dark: isDark },
     ),
-    syntaxHighlighting(isDark ? dark : light),
+    syntaxHighlighting(colors),
   ];
 }
 
