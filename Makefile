@@ -20,7 +20,7 @@ endif
 build: bin/pyth-on
 
 # bin/pyth-on embeds the guest agent, so build the agent first.
-internal/sandbox/guest/bin/pyth-on-guest: $(wildcard internal/sandbox/guest/agent/*.go internal/sandbox/kernel/batch/*.go internal/sandbox/rollback/abi/*.go internal/sandbox/guest/protocol/*.go internal/sandbox/guest/unlock/*.go internal/encrypted/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
+internal/sandbox/guest/bin/pyth-on-guest: $(wildcard internal/sandbox/guest/agent/*.go internal/sandbox/guest/computer/*.go internal/sandbox/guest/files/*.go internal/sandbox/guest/protocol/*.go internal/sandbox/guest/unlock/*.go internal/sandbox/kernel/batch/*.go internal/sandbox/rollback/abi/*.go internal/encrypted/lockbox/*.go internal/printable/*.go internal/workpath/*.go cmd/pyth-on-guest/*.go) go.mod
 	$(call say,'Building the guest agent (the first build downloads modules)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest
 
