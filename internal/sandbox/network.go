@@ -56,7 +56,7 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 	}
 	t := &s.tunnel
 	if t.mux == nil {
-		if t.mux, err = yamux.Server(t.socket, protocol.MuxConfig()); err != nil {
+		if t.mux, err = yamux.Server(protocol.JoinWrites(t.socket), protocol.MuxConfig()); err != nil {
 			network.Close()
 			return nil, err
 		}

@@ -110,7 +110,7 @@ func (s *streams) begin(sandbox *Sandbox) (*yamux.Session, error) {
 			return nil, err
 		}
 	}
-	mux, err := yamux.Client(s.socket, protocol.StreamsConfig())
+	mux, err := yamux.Client(protocol.JoinWrites(s.socket), protocol.StreamsConfig())
 	if err != nil {
 		if network != nil {
 			network.Close()

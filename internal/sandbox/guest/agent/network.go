@@ -41,7 +41,7 @@ func (n *network) open(p *program) (closeRelay func(), err error) {
 		if err := unix.SetNonblock(n.fd, true); err != nil {
 			return nil, err
 		}
-		if n.mux, err = yamux.Client(os.NewFile(uintptr(n.fd), "network"), protocol.MuxConfig()); err != nil {
+		if n.mux, err = yamux.Client(protocol.JoinWrites(os.NewFile(uintptr(n.fd), "network")), protocol.MuxConfig()); err != nil {
 			return nil, err
 		}
 	}

@@ -57,7 +57,7 @@ func (s *streams) serve(payload []byte, p *program, egress *network) error {
 		return err
 	}
 	var err error
-	if s.mux, err = yamux.Server(os.NewFile(uintptr(s.fd), "streams"), protocol.StreamsConfig()); err != nil {
+	if s.mux, err = yamux.Server(protocol.JoinWrites(os.NewFile(uintptr(s.fd), "streams")), protocol.StreamsConfig()); err != nil {
 		return err
 	}
 	if session.Network {
