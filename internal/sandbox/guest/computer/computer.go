@@ -59,6 +59,11 @@ type Computer struct {
 	idle *sync.Cond
 	// kept is the size of the kept output of all processes in bytes.
 	kept int
+	// prepared contains unused pipes for the output of the next process.
+	prepared []outputPipe
+
+	// preparing is locked while a goroutine adds pipes to the field "prepared".
+	preparing sync.Mutex
 
 	// buffer is used to read output.
 	buffering sync.Mutex

@@ -168,6 +168,61 @@ func TestStartRunsCommands(t *testing.T) {
 	}
 }
 
+// TestStartPreparesPipes starts many processes at the same time, so that they use prepared
+// pipes and new ones. Each process must have its own pipes, and unused pipes must not
+// become more and more.
+func TestStartPreparesPipes(t *testing.T) {
+	h := newHost(t, 0)
+	pipes := func() map[string]bool {
+		directory, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]bool{}
+		for _, d := range directory {
+			if target, err := os.Readlink("/proc/self/fd/" + d.Name()); err == nil && strings.HasPrefix(target, "pipe:") {
+				all[target] = true
+			}
+		}
+		return all
+	}
+	before := pipes()
+	for range 5 {
+		operations := make([]*protocol.Conn, 20)
+		for i := range operations {
+			operations[i] = h.open(protocol.KindStartProcess, &protocol.StartProcess{
+				Command: fmt.Sprintf("echo out %d; echo err %d >&2", i, i), Follow: true, Stdin: i%2 == 0,
+			})
+		}
+		for i, conn := range operations {
+			h.answer(conn, protocol.KindProcess, new(protocol.Process))
+			stdout, stderr, _ := h.outputOf(conn)
+			if stdout != fmt.Sprintf("out %d\n", i) || stderr != fmt.Sprintf("err %d\n", i) {
+				t.Errorf("process %d: got %q, %q", i, stdout, stderr)
+			}
+			// The operation prepares pipes after its answer, and then ends.
+			if _, _, err := conn.Receive(); !errors.Is(err, io.EOF) {
+				t.Errorf("process %d: got %v after the end", i, err)
+			}
+		}
+	}
+	// The agent closes a pipe some time after the process has closed its end.
+	const prepared = 2
+	var left []string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		left = nil
+		for p := range pipes() {
+			if !before[p] {
+				left = append(left, p)
+			}
+		}
+		if len(left) == prepared {
+			return
+		}
+	}
+	t.Errorf("the pipes %v are left, want %d", left, prepared)
+}
+
 func TestStartExplainsFailures(t *testing.T) {
 	h := newHost(t, 1)
 	h.refuse(&protocol.StartProcess{Args: []string{"no-such-command"}}, "ENOENT")

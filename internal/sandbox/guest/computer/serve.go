@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,12 +36,7 @@ func (c *Computer) Serve(kind protocol.Kind, payload []byte, conn *protocol.Conn
 			c.serveStart(&m, conn)
 		}
 	case protocol.KindListProcesses:
-		for _, p := range c.list() {
-			if conn.SendMessage(protocol.KindProcess, p) != nil {
-				return
-			}
-		}
-		_ = conn.Send(protocol.KindEnd, nil)
+		c.serveList(conn)
 	case protocol.KindWaitProcess:
 		var m protocol.WaitProcess
 		if protocol.Decode(payload, &m) == nil {
@@ -82,7 +78,26 @@ func (c *Computer) with(id int, conn *protocol.Conn, do func(*process) error) {
 	_ = do(p)
 }
 
+// listBatch is the number of processes that serveList sends at once. Each write costs the
+// guest several system calls.
+const listBatch = 32
+
+func (c *Computer) serveList(conn *protocol.Conn) {
+	all := c.list()
+	frames := make([]protocol.Frame, 0, len(all)+1)
+	for _, p := range all {
+		frames = append(frames, protocol.NewFrame(protocol.KindProcess, p))
+	}
+	frames = append(frames, protocol.Frame{Kind: protocol.KindEnd})
+	for batch := range slices.Chunk(frames, listBatch) {
+		if conn.SendAll(batch...) != nil {
+			return
+		}
+	}
+}
+
 func (c *Computer) serveStart(m *protocol.StartProcess, conn *protocol.Conn) {
+	defer c.prepare()
 	p, err := c.start(m)
 	if err != nil {
 		_ = done(conn, err)

@@ -124,11 +124,11 @@ func (c *Computer) forkExec(p *process, m *protocol.StartProcess) (err error) {
 	if err != nil {
 		return err
 	}
-	var theirs [3]*os.File
+	theirs := [3]int{-1, -1, -1}
 	defer func() {
-		for _, f := range theirs {
-			if f != nil {
-				_ = f.Close()
+		for _, fd := range theirs {
+			if fd >= 0 {
+				_ = unix.Close(fd)
 			}
 		}
 	}()
@@ -141,7 +141,7 @@ func (c *Computer) forkExec(p *process, m *protocol.StartProcess) (err error) {
 	}
 	p.started = time.Now()
 	p.agentID, err = syscall.ForkExec(executable, args, &syscall.ProcAttr{
-		Dir: dir, Env: env, Sys: attributes, Files: []uintptr{theirs[0].Fd(), theirs[1].Fd(), theirs[2].Fd()},
+		Dir: dir, Env: env, Sys: attributes, Files: []uintptr{uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2])},
 	})
 	return err
 }
@@ -161,46 +161,52 @@ func (p *process) identify() error {
 
 // connect creates the standard streams of the process. The process's end of each stream
 // is blocking, and the agent's end is non-blocking.
-func (c *Computer) connect(p *process, m *protocol.StartProcess, theirs *[3]*os.File) error {
+func (c *Computer) connect(p *process, m *protocol.StartProcess, theirs *[3]int) error {
 	if p.terminal {
-		master, replica, err := openTerminal(m.Columns, m.Rows, c.owner())
-		if err != nil {
-			return fmt.Errorf("open terminal: %w", err)
-		}
-		p.stdin = master
-		theirs[0] = replica
-		// Duplicate the descriptor, because the caller closes each entry separately.
-		for i := 1; i < 3; i++ {
-			fd, err := unix.FcntlInt(replica.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-			if err != nil {
-				return err
-			}
-			theirs[i] = os.NewFile(uintptr(fd), "terminal")
-		}
-		r, err := newReader(p, protocol.OutputStdout, master)
-		p.outputs = []*reader{r}
-		return err
+		return c.connectTerminal(p, m, theirs)
 	}
 	var err error
 	if m.Stdin {
-		if theirs[0], p.stdin, err = c.pipe(true); err != nil {
-			return err
-		}
-	} else if theirs[0], err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		theirs[0], p.stdin, err = c.pipe(true)
+	} else {
+		theirs[0], err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		theirs[0] = -1
 		return err
 	}
 	for stream := protocol.OutputStdout; stream <= protocol.OutputStderr; stream++ {
-		var ours *os.File
-		if theirs[stream], ours, err = c.pipe(false); err != nil {
+		o, err := c.takeOutput()
+		if err != nil {
 			return err
 		}
-		r, err := newReader(p, stream, ours)
+		theirs[stream] = o.theirs
+		r, err := newReader(p, stream, o.ours)
 		p.outputs = append(p.outputs, r)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *Computer) connectTerminal(p *process, m *protocol.StartProcess, theirs *[3]int) error {
+	master, replica, err := openTerminal(m.Columns, m.Rows, c.owner())
+	if err != nil {
+		return fmt.Errorf("open terminal: %w", err)
+	}
+	p.stdin = master
+	theirs[0] = replica
+	// Duplicate the descriptor, because the caller closes each entry separately.
+	for i := 1; i < 3; i++ {
+		if theirs[i], err = unix.FcntlInt(uintptr(replica), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			theirs[i] = -1
+			return err
+		}
+	}
+	r, err := newReader(p, protocol.OutputStdout, master)
+	p.outputs = []*reader{r}
+	return err
 }
 
 // owner returns the user who owns the streams of processes. Only the owner can open a
@@ -213,24 +219,76 @@ func (c *Computer) owner() int {
 }
 
 // pipe creates a pipe. If reads is true, the process reads from the pipe.
-func (c *Computer) pipe(reads bool) (theirs, ours *os.File, err error) {
+func (c *Computer) pipe(reads bool) (theirs int, ours *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, nil, err
+		return -1, nil, err
 	}
 	their, our := fds[1], fds[0]
 	if reads {
 		their, our = our, their
 	}
-	err = unix.SetNonblock(our, true)
+	// A new pipe has no other flags that this call could clear.
+	_, err = unix.FcntlInt(uintptr(our), unix.F_SETFL, unix.O_NONBLOCK)
 	if owner := c.owner(); err == nil && owner != 0 {
 		err = unix.Fchown(their, owner, owner)
 	}
-	theirs, ours = os.NewFile(uintptr(their), "pipe"), os.NewFile(uintptr(our), "pipe")
+	ours = os.NewFile(uintptr(our), "pipe")
 	if err != nil {
-		return nil, nil, errors.Join(err, theirs.Close(), ours.Close())
+		return -1, nil, errors.Join(err, ours.Close(), unix.Close(their))
 	}
-	return theirs, ours, nil
+	return their, ours, nil
+}
+
+// outputPipe is a pipe for the output of a process.
+type outputPipe struct {
+	theirs int
+	ours   *os.File
+}
+
+// outputsOfProcess is the number of pipes that a process without a terminal writes to.
+const outputsOfProcess = 2
+
+// takeOutput returns a prepared pipe, or a new one if none is prepared.
+func (c *Computer) takeOutput() (outputPipe, error) {
+	c.mu.Lock()
+	if n := len(c.prepared); n > 0 {
+		o := c.prepared[n-1]
+		c.prepared = c.prepared[:n-1]
+		c.mu.Unlock()
+		return o, nil
+	}
+	c.mu.Unlock()
+	return c.newOutput()
+}
+
+func (c *Computer) newOutput() (outputPipe, error) {
+	theirs, ours, err := c.pipe(false)
+	return outputPipe{theirs, ours}, err
+}
+
+// prepare creates the output pipes of the next process. In a sandbox, this takes about as
+// long as the rest of the work before a process starts. So it happens when nobody waits.
+func (c *Computer) prepare() {
+	if !c.preparing.TryLock() {
+		return
+	}
+	defer c.preparing.Unlock()
+	for c.preparedOutputs() < outputsOfProcess {
+		o, err := c.newOutput()
+		if err != nil {
+			return // The next start reports the error.
+		}
+		c.mu.Lock()
+		c.prepared = append(c.prepared, o)
+		c.mu.Unlock()
+	}
+}
+
+func (c *Computer) preparedOutputs() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.prepared)
 }
 
 func (p *process) closeFiles() {

@@ -20,10 +20,10 @@ func checkSize(columns, rows int) error {
 
 // openTerminal opens a new pseudo-terminal, whose replica belongs to the user. The
 // calling thread must be in the namespaces of the session.
-func openTerminal(columns, rows, user int) (master, replica *os.File, err error) {
+func openTerminal(columns, rows, user int) (master *os.File, replica int, err error) {
 	fd, err := unix.Open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
 	master = os.NewFile(uintptr(fd), "terminal")
 	defer func() {
@@ -32,25 +32,25 @@ func openTerminal(columns, rows, user int) (master, replica *os.File, err error)
 		}
 	}()
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
 	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, winsize(columns, rows)); err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
-	other, err := unix.Open(fmt.Sprintf("/dev/pts/%d", number), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	replica, err = unix.Open(fmt.Sprintf("/dev/pts/%d", number), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
-	replica = os.NewFile(uintptr(other), "terminal")
 	// Programs can also open their terminal by name. For this, the user must own the
 	// terminal.
 	if user != 0 {
-		if err := unix.Fchown(other, user, user); err != nil {
-			return nil, nil, err
+		if err := unix.Fchown(replica, user, user); err != nil {
+			_ = unix.Close(replica)
+			return nil, -1, err
 		}
 	}
 	return master, replica, nil
