@@ -97,13 +97,16 @@ func (c *Computer) serveList(conn *protocol.Conn) {
 }
 
 func (c *Computer) serveStart(m *protocol.StartProcess, conn *protocol.Conn) {
-	defer c.prepare()
 	p, err := c.start(m)
 	if err != nil {
 		_ = done(conn, err)
 		return
 	}
-	if conn.SendMessage(protocol.KindProcess, p.view()) == nil && m.Follow {
+	err = conn.SendMessage(protocol.KindProcess, p.view())
+	// Nobody waits for the agent now. After the end of the process, this work would delay
+	// the answer.
+	go c.prepare()
+	if err == nil && m.Follow {
 		_ = p.follow(0, true, conn)
 	}
 }

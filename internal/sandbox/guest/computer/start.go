@@ -268,7 +268,7 @@ func (c *Computer) newOutput() (outputPipe, error) {
 }
 
 // prepare creates the output pipes of the next process. In a sandbox, this takes about as
-// long as the rest of the work before a process starts. So it happens when nobody waits.
+// long as the rest of the work before a process starts. So do not do it before the start.
 func (c *Computer) prepare() {
 	if !c.preparing.TryLock() {
 		return
