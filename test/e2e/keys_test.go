@@ -218,7 +218,9 @@ func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	a.storeSecret(t, "GOOD", "value")
 	a.storeSecret(t, "BAD", "value")
 	s.stop(t)
-	changeStoppedDatabase(t, s.data, "UPDATE secrets SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE name = 'BAD'")
+	// Change the last byte, whatever its value is.
+	changeStoppedDatabase(t, s.data, "UPDATE secrets SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || "+
+		"CASE WHEN substr(sealed, -1) = x'00' THEN x'01' ELSE x'00' END AS BLOB) WHERE name = 'BAD'")
 	out, err := runBinary(t, "keys", "verify", "--data-dir="+s.data)
 	if err == nil || !strings.Contains(out, "damaged: secret BAD of user "+a.User.ID) || !strings.Contains(out, "2 secrets: 1 damaged") {
 		t.Errorf("%v: %s", err, out)

@@ -93,9 +93,12 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 			before[i] = min(before[i], compute(n))
 		}
 	}
-	rounds := 25
+	// The processor time of equal programs differs by more than 5 % between busy moments of
+	// a machine. So only the deep test, which runs alone, checks the exact limit. Processor
+	// time of another program would be a larger error than 20 %.
+	rounds, percent := 25, int64(5)
 	if testing.Short() {
-		rounds = 10
+		rounds, percent = 10, 20
 	}
 	for range rounds {
 		allocate(50)
@@ -107,10 +110,10 @@ func TestRollbackMeasuresEachRun(t *testing.T) {
 		// Other processes on the host can slow a program down. So use the shortest time
 		// of several runs.
 		now := compute(n)
-		for run := 0; run < 50 && now > before[i]*105/100; run++ {
+		for run := 0; run < 50 && now > before[i]*(100+percent)/100; run++ {
 			now = min(now, compute(n))
 		}
-		if now > before[i]*105/100 || now < before[i]*80/100 {
+		if now > before[i]*(100+percent)/100 || now < before[i]*80/100 {
 			t.Errorf("a program used %d ms of processor time, and %d ms after %d other programs", before[i], now, 4*rounds)
 		}
 	}
