@@ -200,7 +200,7 @@ func TestStartPreparesPipes(t *testing.T) {
 			if stdout != fmt.Sprintf("out %d\n", i) || stderr != fmt.Sprintf("err %d\n", i) {
 				t.Errorf("process %d: got %q, %q", i, stdout, stderr)
 			}
-			// The operation prepares pipes after its answer, and then ends.
+			// The state of the process is the last message of the operation.
 			if _, _, err := conn.Receive(); !errors.Is(err, io.EOF) {
 				t.Errorf("process %d: got %v after the end", i, err)
 			}
