@@ -109,3 +109,26 @@ func TestSessionRunsNotebookCommands(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionNotebookCommandsEndWithInterrupts interrupts commands at about the time at
+// which their output or they themselves end.
+func TestSessionNotebookCommandsEndWithInterrupts(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]string{
+		"output":    "x = !exec >&-; kill -INT $PPID; sleep 60",
+		"process":   "!kill -INT $PPID",
+		"both":      "x = !kill -INT $PPID",
+		"not ended": "!kill -INT $PPID; sleep 60",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := sharedServer(t).register(t).openSession(t, object{})
+			left := "import os\ntry:\n    print(os.waitpid(-1, os.WNOHANG))\nexcept ChildProcessError:\n    print(len(os.listdir('/proc/self/fd')) - before)"
+			s.runCode(t, "import os\nbefore = len(os.listdir('/proc/self/fd'))\n!true").prints(t, "")
+			for range 40 {
+				s.runCode(t, command)
+				s.runCode(t, left).prints(t, "0\n")
+			}
+		})
+	}
+}

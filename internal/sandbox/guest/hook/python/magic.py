@@ -5,10 +5,13 @@ these lines never change the meaning of a Python program.
 """
 
 import builtins
+import functools
 import os
 import re
 import signal
 import sys
+from _thread import get_ident
+from io import FileIO
 
 # LINE matches a line with a command. The second form assigns the output of a command.
 LINE = re.compile(r"(?P<indent>[ \t]*)(?:(?P<kind>[!%])(?P<command>.*)|(?P<target>[^\W\d][\w., ]*?)[ \t]*=[ \t]*!(?P<output>.*))", re.S)
@@ -109,6 +112,10 @@ class Commands:
         """main contains the variables of the program."""
         self.main = main
         self.before = None
+        # started contains the pids of the processes that the main thread has started and
+        # not waited for. ended contains the wait statuses of processes.
+        self.started, self.ended = [], {}
+        self.thread = get_ident()
 
     def expand(self, command):
         """Replace $name and {expression} by their values. Keep the text if this fails."""
@@ -131,36 +138,59 @@ class Commands:
                 pass
 
     def start(self, shell, command, actions=()):
+        """Start a process, and return its pid."""
         self.flush()
-        return os.posix_spawn("/bin/" + shell, [shell, "-c", command], environ, file_actions=actions, setsigdef=SIGNALS)
+        arguments = [shell, "-c", command]
+        spawn = functools.partial(os.posix_spawn, file_actions=actions, setsigdef=SIGNALS)
+        # Only the main thread receives interrupts. The other threads always wait for their processes.
+        started = self.started if get_ident() == self.thread else []
+        # The functions extend and map are in C, so that no interrupt can come before the pid is stored.
+        started.extend(map(spawn, ["/bin/" + shell], [arguments], [environ]))
+        return started[-1]
 
     def wait(self, pid):
         """Wait for a process, and store its exit code in _exit_code. Kill it if the wait is interrupted."""
         try:
-            status = os.waitpid(pid, 0)[1]
-        except BaseException:
-            os.kill(pid, SIGKILL)
-            os.waitpid(pid, 0)
-            raise
-        self.main["_exit_code"] = os.waitstatus_to_exitcode(status)
+            self.ended.update(map(os.waitpid, [pid], [0]))  # in C, for the same reason
+            self.main["_exit_code"] = os.waitstatus_to_exitcode(self.ended[pid])
+        finally:
+            self.end(pid)
+
+    def end(self, *pids):
+        """Kill the given processes, or all that are left, and wait for them.
+
+        The session calls this method after each run, when no interrupt can come. Earlier,
+        an interrupt can come also in a finally clause, and so prevent the wait.
+        """
+        for pid in pids or tuple(self.started):
+            if pid not in self.ended:
+                try:
+                    os.kill(pid, SIGKILL)
+                    self.ended.update(map(os.waitpid, [pid], [0]))
+                except OSError:  # The program has waited for the process.
+                    pass
+            if pid in self.started:
+                self.started.remove(pid)
+            self.ended.pop(pid, None)
 
     def shell(self, command):
         self.wait(self.start("bash", self.expand(command)))
 
     def output(self, command):
         """Return the lines that a command prints."""
-        reader, writer = os.pipe()
-        try:
-            pid = self.start("bash", self.expand(command), [(os.POSIX_SPAWN_DUP2, writer, 1)])
-        finally:
-            os.close(writer)
+        # A file closes its descriptor also if an interrupt prevents the call of close.
+        reader, writer = map(FileIO, os.pipe(), "rw")
+        with writer:
+            pid = self.start("bash", self.expand(command), [(os.POSIX_SPAWN_DUP2, writer.fileno(), 1)])
         parts = []
-        try:
-            while part := os.read(reader, 65536):
-                parts.append(part)
-        finally:
-            os.close(reader)
-            self.wait(pid)
+        with reader:
+            try:
+                while part := reader.read(65536):
+                    parts.append(part)
+            except BaseException:
+                self.end(pid)
+                raise
+        self.wait(pid)
         return b"".join(parts).decode("utf-8", "replace").splitlines()
 
     def line(self, command):

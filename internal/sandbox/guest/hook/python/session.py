@@ -160,6 +160,8 @@ class Session:
             yield from self.discard(name)
             if restore is not None:
                 self.guarded(restore)
+            if self.commands is not None:
+                self.commands.end()
             self.reply(outcome)
 
     def discard(self, name):
