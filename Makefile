@@ -1,9 +1,9 @@
 # The commands of the project: run, run-cluster, test, test-deep, build, dist, clients,
-# bench, lint and fmt. Each works in a clean clone and needs only Go, except clients. `make test` runs the tests
+# bench, lint and fmt. Each works in a clean clone. The command build needs only Go. `make test` runs the tests
 # that must pass before a commit. `make test-deep` runs all tests and takes some hours.
 
 .DEFAULT_GOAL := build
-.PHONY: run run-cluster test test-deep build dist clients bench lint fmt
+.PHONY: run run-cluster test test-deep build dist clients page-packages bench lint fmt
 
 # All builds, tests and checks use the same compiler settings, so that they share
 # Go's build cache. CGO is off; only the race detector needs a C compiler.
@@ -33,12 +33,17 @@ internal/sandbox/executable/bin/pyth-on-sandbox: $(wildcard cmd/pyth-on-sandbox/
 	$(call say,'Building the executable of sandboxes with gVisor inside (a minute the first time)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-sandbox
 
-# The page. The tool fetches its npm packages from the registry in npm's configuration,
-# or from PYTH_ON_NPM_REGISTRY, and bundles them.
+# The page. The tool bundles it with the npm packages in tools/web/packages.
 PAGE := internal/api/page/assets/index.html.gz
-$(PAGE): $(shell find web -type f) clients/javascript/crypto.js $(wildcard tools/web/*.go) tools/web/go.mod
+$(PAGE): $(shell find web -type f) $(wildcard clients/javascript/*.js clients/javascript/*.json tools/web/*.go tools/web/packages/*.tgz) tools/web/go.mod tools/web/go.sum
 	$(call say,'Building the page')
 	@go -C tools/web run .
+
+# Download the npm packages in web/package-lock.json to tools/web/packages. This is necessary
+# only after a change of package-lock.json. The registry is the one in npm's configuration, or
+# PYTH_ON_NPM_REGISTRY.
+page-packages:
+	@go -C tools/web run . -download
 
 EMBEDDED := $(PAGE) internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript internal/sandbox/executable/bin/pyth-on-sandbox
 

@@ -1,7 +1,9 @@
-// Command web builds the web page of the server. It downloads the npm packages in
-// web/package-lock.json and compares each package with the hash in this file. Then it
-// bundles the sources of the folder web with esbuild. It does not need Node. It needs
-// npm only to read the address of the registry from npm's configuration.
+// Command web builds the web page of the server. It unpacks the npm packages in the folder
+// packages, and compares each package with its hash in web/package-lock.json. Then it
+// bundles the sources of the folder web with esbuild. It needs no network, no Node and no
+// npm.
+//
+// After a change of package-lock.json, "web -download" downloads the new packages.
 package main
 
 import (
@@ -16,12 +18,14 @@ func main() {
 	o := options{}
 	flag.StringVar(&o.source, "source", "../../web", "the folder with the sources of the page")
 	flag.StringVar(&o.client, "client", "../../clients/javascript", "the folder of the JavaScript library, whose encryption the page uses")
-	flag.StringVar(&o.cache, "cache", "../../bin/web", "the folder for fetched packages")
+	flag.StringVar(&o.packages, "packages", "packages", "the folder with the tarballs of the npm packages")
+	flag.StringVar(&o.cache, "cache", "../../bin/web", "the folder for unpacked packages")
 	flag.StringVar(&o.out, "out", "../../internal/api/page/assets", "the folder for the result")
-	flag.StringVar(&o.registry, "registry", os.Getenv("PYTH_ON_NPM_REGISTRY"), "the URL of the npm registry (default: the registry in npm's configuration)")
+	flag.StringVar(&o.registry, "registry", os.Getenv("PYTH_ON_NPM_REGISTRY"), "with -download, the URL of the npm registry (default: the registry in npm's configuration)")
+	flag.BoolVar(&o.download, "download", false, "download the npm packages in package-lock.json instead of building the page")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := build(ctx, o)
+	err := run(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "web:", err)
@@ -29,14 +33,20 @@ func main() {
 	}
 }
 
-type options struct{ source, client, cache, out, registry string }
+type options struct {
+	source, client, packages, cache, out, registry string
+	download                                       bool
+}
 
-func build(ctx context.Context, o options) error {
+func run(ctx context.Context, o options) error {
 	locked, err := readLockfile(o.source)
 	if err != nil {
 		return err
 	}
-	modules, err := install(ctx, o, locked)
+	if o.download {
+		return download(ctx, o, locked)
+	}
+	modules, err := install(o, locked)
 	if err != nil {
 		return err
 	}

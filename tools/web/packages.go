@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -13,25 +12,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // maxPackageBytes is the maximum size of a package in bytes. It applies to the
 // compressed and to the unpacked package.
 const maxPackageBytes = 64 << 20
-
-// fetchTimeout is the maximum time that all downloads together may take.
-const fetchTimeout = 5 * time.Minute
 
 // lockedPackage is a package with the exact version in the lockfile.
 type lockedPackage struct {
@@ -81,8 +72,8 @@ func readLockfile(source string) (*lockfile, error) {
 }
 
 // install returns a folder with the unpacked packages. If the folder does not exist
-// yet, install downloads the packages.
-func install(ctx context.Context, o options, l *lockfile) (string, error) {
+// yet, install unpacks the tarballs in the folder o.packages.
+func install(o options, l *lockfile) (string, error) {
 	dir, err := filepath.Abs(filepath.Join(o.cache, l.hash))
 	if err != nil {
 		return "", err
@@ -90,13 +81,6 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	modules := filepath.Join(dir, "node_modules")
 	if _, err := os.Stat(modules); err == nil {
 		return modules, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	if o.registry == "" {
-		if o.registry, err = configuredRegistry(ctx); err != nil {
-			return "", err
-		}
 	}
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return "", err
@@ -108,18 +92,10 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(temporary) }()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
 	for _, p := range l.packages {
-		group.Go(func() error {
-			if err := p.install(ctx, o.registry, filepath.Join(temporary, "node_modules", filepath.FromSlash(p.name))); err != nil {
-				return fmt.Errorf("fetch the npm package %s %s: %w", p.name, p.version, err)
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return "", err
+		if err := p.install(o.packages, filepath.Join(temporary, "node_modules", filepath.FromSlash(p.name))); err != nil {
+			return "", fmt.Errorf("unpack the npm package %s %s: %w", p.name, p.version, err)
+		}
 	}
 	if err := os.Rename(temporary, dir); err != nil {
 		return "", err
@@ -127,45 +103,29 @@ func install(ctx context.Context, o options, l *lockfile) (string, error) {
 	return modules, nil
 }
 
-// configuredRegistry returns the address of the registry in npm's configuration. The
-// server uses the same address for JavaScript packages.
-func configuredRegistry(ctx context.Context) (string, error) {
-	const hint = "set PYTH_ON_NPM_REGISTRY to the URL of an npm registry, or install npm"
-	out, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()
-	if err != nil {
-		return "", fmt.Errorf("no npm registry is configured: read the configuration of npm: %w; %s", err, hint)
-	}
-	registry := strings.TrimSpace(string(out))
-	if registry == "" || registry == "undefined" || registry == "null" {
-		return "", fmt.Errorf("no npm registry is configured: the configuration of npm has no registry; %s", hint)
-	}
-	return registry, nil
+// file returns the name of the package's tarball in the folder of packages.
+func (p lockedPackage) file() string {
+	return strings.ReplaceAll(strings.TrimPrefix(p.name, "@"), "/", "-") + "-" + p.version + ".tgz"
 }
 
-func (p lockedPackage) install(ctx context.Context, registry, dir string) error {
-	address, err := url.Parse(registry)
-	if err != nil {
-		return err
-	}
-	address = address.JoinPath(p.name, "-", path.Base(p.name)+"-"+p.version+".tgz")
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the registry answers %s", response.Status)
-	}
-	tarball, err := io.ReadAll(io.LimitReader(response.Body, maxPackageBytes))
-	if err != nil {
-		return err
-	}
+// check returns an error if the tarball is not the one in package-lock.json.
+func (p lockedPackage) check(tarball []byte) error {
 	if sum := sha512.Sum512(tarball); !bytes.Equal(sum[:], p.sum) {
 		return errors.New("the package does not have the hash in package-lock.json")
+	}
+	return nil
+}
+
+func (p lockedPackage) install(packages, dir string) error {
+	tarball, err := os.ReadFile(filepath.Join(packages, p.file()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; run make page-packages after a change of package-lock.json", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.check(tarball); err != nil {
+		return err
 	}
 	return unpack(tarball, dir)
 }

@@ -7,10 +7,9 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,7 +64,21 @@ func TestReadLockfileRefusesPackagesWithoutSHA512(t *testing.T) {
 	}
 }
 
-func TestReadLockfileAcceptsThePackagesOfThePage(t *testing.T) {
+// TestRunNeedsNoNPM builds the page with the packages in the repository.
+func TestRunNeedsNoNPM(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	o := options{source: "../../web", client: "../../clients/javascript", packages: "packages", cache: t.TempDir(), out: t.TempDir()}
+	if err := run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"index.html.gz", "frame.html.gz", "licenses.txt.gz"} {
+		if _, err := os.Stat(filepath.Join(o.out, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPackagesAreThoseOfTheLockfile(t *testing.T) {
 	l, err := readLockfile("../../web")
 	if err != nil {
 		t.Fatal(err)
@@ -73,41 +86,39 @@ func TestReadLockfileAcceptsThePackagesOfThePage(t *testing.T) {
 	if len(l.packages) < 10 {
 		t.Errorf("only %d packages", len(l.packages))
 	}
+	var want, got []string
+	for _, p := range l.packages {
+		want = append(want, p.file())
+	}
+	files, err := os.ReadDir("packages")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		got = append(got, f.Name())
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the folder packages has %q, package-lock.json has %q; run make page-packages", got, want)
+	}
 }
 
-// TestInstallNeedsNoNPM also checks that a package with other content is refused.
-func TestInstallNeedsNoNPM(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	content := tarball(t, "export {};")
-	served := content
-	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/@scope/x/-/x-1.0.0.tgz" {
-			http.NotFound(w, r)
-			return
-		}
-		_, _ = w.Write(served)
-	}))
-	defer registry.Close()
-	l, err := readLockfile(writeLockfile(t, "node_modules/@scope/x", integrity(content)))
+func TestInstallRefusesOtherContent(t *testing.T) {
+	l, err := readLockfile(writeLockfile(t, "node_modules/x", integrity(tarball(t, "export {};"))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options{cache: t.TempDir(), registry: registry.URL}
-	served = tarball(t, "steal();")
-	if dir, err := install(t.Context(), o, l); err == nil || !strings.Contains(err.Error(), "does not have the hash") {
+	o := options{cache: t.TempDir(), packages: t.TempDir()}
+	if dir, err := install(o, l); err == nil || !strings.Contains(err.Error(), "make page-packages") {
+		t.Errorf("without a tarball: %s, %v", dir, err)
+	}
+	if err := os.WriteFile(filepath.Join(o.packages, "x-1.0.0.tgz"), tarball(t, "steal();"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if dir, err := install(o, l); err == nil || !strings.Contains(err.Error(), "does not have the hash") {
 		t.Errorf("%s, %v", dir, err)
 	}
-	served = content
-	dir, err := install(t.Context(), o, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(filepath.Join(dir, "@scope", "x", "index.js")); err != nil || string(text) != "export {};" {
-		t.Errorf("%s, %v", text, err)
-	}
-	// The next build downloads nothing.
-	registry.Close()
-	if again, err := install(t.Context(), o, l); err != nil || again != dir {
-		t.Errorf("%s, %v", again, err)
+	if left, err := os.ReadDir(o.cache); err != nil || len(left) > 0 {
+		t.Errorf("left in the cache: %v, %v", left, err)
 	}
 }
