@@ -1,6 +1,7 @@
 package workpath
 
 import (
+	"math/rand"
 	"path"
 	"slices"
 	"strings"
@@ -189,10 +190,13 @@ func sameInDoublestar(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false
 	}
-	for _, odd := range []string{"{/", ",/", "/}", "/,", "{.", ",.", "{}", "{,", ",,", ",}", "*{", "}*", "}/", "}.", "/.}", "/.,"} {
+	for _, odd := range []string{"{/", ",/", "/}", "/,", "{.", ",.", "{}", "{,", ",,", ",}", "*{", "}*", "}{", "}/", "}.", "/.}", "/.,"} {
 		if strings.Contains(pattern, odd) {
 			return false
 		}
+	}
+	if strings.Contains(strings.ReplaceAll("/"+pattern+"/", "/**/", "//"), "**") {
+		return false
 	}
 	// In the library doublestar, the pattern "a/**" also matches "a". In this package,
 	// it does not match "a". So ** may only be at the beginning or in the middle.
@@ -222,7 +226,13 @@ func TestMatchAgreesWithAnotherMatcher(t *testing.T) {
 		}
 		return true
 	}
-	if err := quick.Check(check, &quick.Config{MaxCount: 300_000}); err != nil {
+	// Compare the same patterns in each run of make test. Only make test-deep searches for new
+	// differences.
+	config := &quick.Config{MaxCount: 300_000}
+	if testing.Short() {
+		config.Rand = rand.New(rand.NewSource(1))
+	}
+	if err := quick.Check(check, config); err != nil {
 		t.Error(err)
 	}
 }
