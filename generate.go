@@ -142,7 +142,8 @@ type ModelRequest struct {
 	MaxTokens int64
 }
 
-// ModelTurn is a program that failed. Outcome describes the run of the program in JSON.
+// ModelTurn is a program that failed. Outcome is a JSON text that describes
+// how the program ran.
 type ModelTurn struct {
 	Draft
 	Outcome string

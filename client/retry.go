@@ -31,7 +31,7 @@ func (r *call) mayRepeat(err error) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		switch problem.Status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			// With the code unavailable, the server may have executed the request.
+			// If the code is "unavailable", the server may have executed the request.
 			return (r.repeatable || problem.Code != ErrorCodeUnavailable) && problem.RetryAfter <= maxRetryAfter
 		case http.StatusConflict:
 			return problem.Code == ErrorCodeInProgress

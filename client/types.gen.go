@@ -436,7 +436,7 @@ type Execution struct {
 	StdoutTruncated bool `json:"stdoutTruncated,omitzero"`
 	// The resources that the run used. Absent if the run has not ended.
 	Usage *Usage `json:"usage,omitzero"`
-	// The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field.
+	// The webhook of the run, with its secret. Present only in the 202 response to the request that starts a run with a webhook.
 	Webhook *WebhookCreated `json:"webhook,omitzero"`
 }
 
@@ -843,7 +843,7 @@ type ProcessRequest struct {
 	Stdin bool `json:"stdin,omitzero"`
 	// The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends.
 	TimeoutMs int64 `json:"timeoutMs,omitzero"`
-	// If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams.
+	// If present, the standard streams of the process are a terminal of this size instead of pipes.
 	TTY *TerminalSize `json:"tty,omitzero"`
 }
 

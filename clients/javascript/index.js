@@ -330,7 +330,7 @@ function retryDelay(call, error, attempt) {
   const repeatable = call.method !== 'POST' || call.headers?.['Idempotency-Key'] !== undefined;
   if (error instanceof ApiError) {
     if ((error.status === 429 || error.status === 503) && (error.retryAfterMs ?? 0) <= maxRetryAfterMs) {
-      // With the code unavailable, the server may have executed the request.
+      // If the code is 'unavailable', the server may have executed the request.
       return repeatable || error.code !== 'unavailable' ? (error.retryAfterMs ?? backoff) : undefined;
     }
     return error.code === 'in_progress' ? backoff : undefined;

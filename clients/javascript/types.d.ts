@@ -315,7 +315,7 @@ export interface Execution {
   stdoutTruncated?: boolean;
   /** The resources that the run used. Absent if the run has not ended. */
   usage?: Usage;
-  /** The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field. */
+  /** The webhook of the run, with its secret. Present only in the 202 response to the request that starts a run with a webhook. */
   webhook?: WebhookCreated;
 }
 
@@ -677,7 +677,7 @@ export interface ProcessRequest {
   stdin?: boolean;
   /** The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends. */
   timeoutMs?: number;
-  /** If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams. */
+  /** If present, the standard streams of the process are a terminal of this size instead of pipes. */
   tty?: TerminalSize;
 }
 

@@ -34,7 +34,7 @@ type Execution struct {
 
 	ExecutionSummary
 
-	Webhook          *WebhookCreated `json:"webhook,omitempty" doc:"The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field."`
+	Webhook          *WebhookCreated `json:"webhook,omitempty" doc:"The webhook of the run, with its secret. Present only in the 202 response to the request that starts a run with a webhook."`
 	Code             string          `json:"code,omitzero" doc:"The source code of the program, if the server has it." example:"print(42)"`
 	Stdout           *string         `json:"stdout,omitzero" nullable:"false" doc:"The standard output, if content is stored. U+FFFD replaces bytes that are not UTF-8." example:"42\n"`
 	Stderr           *string         `json:"stderr,omitzero" nullable:"false" doc:"The standard error, if content is stored. U+FFFD replaces bytes that are not UTF-8." example:""`

@@ -110,7 +110,7 @@ func (h *Handler) registerOperations() {
 	registerAdminOnly(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listActiveExecutions", Method: http.MethodGet, Path: activePath, Summary: "List the active runs of all users",
-			Description: "Lists the active runs of all users, oldest first. A run is active if it is queued or running. A run on another server appears in the list after one second.",
+			Description: "Lists the active runs of all users, oldest first. A run is active if it is queued or running. A run on another server appears in the list after one to two seconds.",
 		},
 		answer: map[string]any{"executions": []any{run}},
 	}, ifEnabled(has, feature, h.listActive))

@@ -45,7 +45,7 @@ type ProcessRequest struct {
 	Cwd       string            `json:"cwd,omitempty" maxLength:"4096" doc:"The working directory. A relative path is relative to the initial working directory of the session, which is also the default." example:"data"`
 	Env       map[string]string `json:"env,omitempty" doc:"Additional environment variables by name. The process gets no secrets and none of the variables of earlier runs."`
 	Stdin     bool              `json:"stdin,omitempty" doc:"If true, you can write to the standard input of the process with writeProcessInput. Otherwise its standard input is empty."`
-	TTY       *TerminalSize     `json:"tty,omitempty" doc:"If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams."`
+	TTY       *TerminalSize     `json:"tty,omitempty" doc:"If present, the standard streams of the process are a terminal of this size instead of pipes."`
 	TimeoutMs int64             `json:"timeoutMs,omitempty" minimum:"1" maximum:"86400000" doc:"The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends." example:"60000"`
 	Name      string            `json:"name,omitempty" maxLength:"128" doc:"A name that helps you to recognize the process." example:"web server"`
 }
@@ -173,7 +173,7 @@ func (h *Handler) registerProcesses() {
 		Operation: huma.Operation{
 			OperationID: "getProcess", Method: http.MethodGet, Path: processPath,
 			Summary: "Get a process of a session", Tags: []string{tagProcesses},
-			Description: "Returns the process. With wait, the server responds when the process has ended, or when the time in wait is over.",
+			Description: "Returns the process. If the query parameter wait is set, the server responds when the process has ended, at the latest after this number of seconds.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: exampleProcess(), timeout: waitAllowance,

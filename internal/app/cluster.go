@@ -107,7 +107,7 @@ func NewWorker(ctx context.Context, c *WorkerConfig) (_ *Worker, err error) {
 	}()
 	node, err := c.Node.find(ctx, c.Data.Path, c.Progress)
 	if reason, ok := errors.AsType[*noNodeError](err); ok {
-		c.Logger.WarnContext(ctx, "Node unavailable: the worker gets no programs in JavaScript and TypeScript", "error", reason.Err, "hint", reason.Fix)
+		c.Logger.WarnContext(ctx, "Node.js is unavailable: the worker gets no programs in JavaScript and TypeScript", "error", reason.Err, "hint", reason.Fix)
 	} else if err != nil {
 		return nil, err
 	}

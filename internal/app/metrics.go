@@ -47,7 +47,7 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes destroyed, by reason.",
 		}, []string{"reason"}),
 		interpreters: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_interpreters_total", Help: "Interpreters that have run a program, by the reason why the sandbox replaced the interpreter. The reason is none if the sandbox restored the interpreter.",
+			Name: "pyth_on_interpreters_total", Help: "Interpreters that have run a program, by the reason why the sandbox replaced the interpreter. If the sandbox restored the interpreter instead, the value of the label is \"none\".",
 		}, []string{"reason"}),
 	}
 	// Create all time series with the value 0. Without this, a rate would not include

@@ -36,7 +36,7 @@ func newPackageMetrics() *packageMetrics {
 			Name: "pyth_on_packages_installed_total", Help: "Installed packages, including dependencies, by runtime.",
 		}, []string{"runtime"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pyth_on_package_change_seconds", Help: "Duration of requests to install or remove packages that succeeded.",
+			Name: "pyth_on_package_change_seconds", Help: "Duration of successful requests to install or remove packages.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640},
 		}),
 	}

@@ -242,7 +242,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	images := cmp.Or(c.ImageDir, c.Data.Path)
 	s.node, err = c.Node.find(ctx, images, c.Progress)
 	if reason, ok := errors.AsType[*noNodeError](err); ok {
-		c.Logger.WarnContext(ctx, "Node unavailable: programs in JavaScript and TypeScript are refused", "error", reason.Err, "hint", reason.Fix)
+		c.Logger.WarnContext(ctx, "Node.js is unavailable: programs in JavaScript and TypeScript are refused", "error", reason.Err, "hint", reason.Fix)
 	} else if err != nil {
 		return err
 	}
@@ -366,7 +366,7 @@ func (s *Server) recoverRecords(ctx context.Context) error {
 	}
 	lost, err := s.records.Recover(ctx, before)
 	if lost > 0 {
-		s.config.Logger.WarnContext(ctx, "marked the runs of a stopped server as killed", "runs", lost)
+		s.config.Logger.WarnContext(ctx, "ended the records of runs that a stopped server left", "runs", lost)
 	}
 	return err
 }

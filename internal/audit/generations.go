@@ -32,8 +32,9 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	e.Outcome = outcomeOf(err)
 	if result != nil {
 		addGeneration(e, result)
-		// If the generation stopped early, record a failure, because the model may have
-		// used tokens. Record it even if the service returned no error.
+		// A generation that stopped early is a failure, even if the service returned no
+		// error. If the outcome is "", the audit log would have no entry. But the model may
+		// have used tokens, so record a failure.
 		if e.Outcome == "" || result.Stopped != nil {
 			e.Outcome = pyth.AuditFailure
 		}

@@ -61,9 +61,9 @@ func Invite(i *pyth.Invite) []any {
 	return []any{&i.ID, Hash(&i.Hash), &i.Email, Time(&i.CreatedAt), Time(&i.ExpiresAt), &i.CreatedBy, &i.Setup}
 }
 
-// InviteValues returns the values of all columns of an invite. It replaces an empty text
-// by NULL. It converts the e-mail address to lower case, so that queries can compare
-// addresses.
+// InviteValues returns the values of all columns of an invite. It converts the e-mail
+// address to lower case, so that queries can compare addresses. An empty address or
+// creator stays an empty text. The SQL statement of the caller stores it as NULL.
 func InviteValues(i *pyth.Invite) []any {
 	return []any{string(i.ID), i.Hash[:], pyth.EmailKey(i.Email), TimeValue(i.CreatedAt), TimeValue(i.ExpiresAt), string(i.CreatedBy), boolValue(i.Setup)}
 }

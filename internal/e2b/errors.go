@@ -60,7 +60,7 @@ func (s *Server) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	writeJSON(w, status, errorBody{Code: status, Message: text})
 }
 
-// refuseText writes an error in the format of the interpreter, which is plain text.
+// refuseText writes an error as plain text, which is the format of E2B's code interpreter.
 func (s *Server) refuseText(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := s.explain(w, r, err)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -18,7 +18,7 @@ type filesystemService struct{ *Server }
 
 var _ filesystem.FilesystemHandler = (*filesystemService)(nil)
 
-// Stat returns a file or a directory.
+// Stat describes a file or a directory. It does not return the content.
 func (s *filesystemService) Stat(ctx context.Context, in *filesystem.StatRequest) (*filesystem.StatResponse, error) {
 	name, err := locate(ctx, in.GetPath())
 	if err != nil {

@@ -27,8 +27,8 @@ func (r *customBuilder) fillPlans() error {
 	if err := agent(r.plan); err != nil {
 		return err
 	}
-	// Do not add Pyth-On's modules here. addModules adds them to the directory of
-	// the image's Python.
+	// Remove Pyth-On's Python modules, which agent has added to the plan. addModules adds
+	// them to the directory of the image's Python.
 	maps.DeleteFunc(r.plan, func(name string, _ tree.Entry) bool { return strings.HasPrefix(name, "usr/local/lib/") })
 	for _, dir := range []string{"dev/pts", "dev/shm", "home/sandbox", "mnt", "proc", "run", "sys", "work"} {
 		r.plan.dir(dir, 0o755)

@@ -83,7 +83,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	var health struct{ Status string }
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	if !strings.Contains(s.log.String(), "Node unavailable") {
+	if !strings.Contains(s.log.String(), "Node.js is unavailable") {
 		t.Error("no message in the log")
 	}
 	if out, err := runBinary(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {

@@ -361,10 +361,10 @@ func TestSessionFiles(t *testing.T) {
 func TestSessionLeaksNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	// Threads of Node may open a file for a moment. So the programs list the
-	// descriptors several times and print only the descriptors that are in each list.
-	// The list also contains the descriptor of the listed directory, but readlink fails
-	// for this descriptor, because it is already closed.
+	// Threads of Node may open a file for a moment. So the program lists the descriptors
+	// several times and prints only the descriptors that are in each list. Each list also
+	// contains the descriptor with which readdirSync reads the directory. This descriptor
+	// is closed at once, so existsSync removes it from the list.
 	const nodeCount = `for (let i = 0; i < 5; i++) {
 	const now = readdirSync('/proc/self/fd').filter((fd) => existsSync('/proc/self/fd/' + fd));
 	open = i === 0 ? now : open.filter((fd) => now.includes(fd));

@@ -32,8 +32,8 @@ type admission struct {
 	// The field "waiting" is the number of waiting programs of all tenants.
 	waiting int
 	tenants map[pyth.UserID]*admitted
-	// The field "others" contains the numbers of programs of other servers. It maps
-	// each worker to a map from tenants to numbers.
+	// The field "others" says for each worker and tenant how many programs of other
+	// servers are on this worker.
 	others map[wire.ID]map[pyth.UserID]int
 }
 

@@ -53,10 +53,10 @@ const (
 	subjectNode    = "pyth-on.cluster.node."
 )
 
-// Time limits of a node. A process is lost if it has not answered for the time
-// LostAfter. Callers learn within five seconds that a process is lost. The interval
-// between announcements is short, so a process on a busy machine may pause for some
-// seconds.
+// Time limits of a node. A process counts as lost if it has not answered for the time
+// LostAfter. Callers learn within five seconds that a process is lost. After a pause, a
+// process sends its next announcement soon, because the interval is short. So a process
+// on a busy machine can pause for some seconds and does not count as lost.
 const (
 	announceInterval = 500 * time.Millisecond
 	LostAfter        = 4500 * time.Millisecond

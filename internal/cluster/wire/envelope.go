@@ -4,8 +4,8 @@
 //
 // All messages pass through a NATS server, which other programs may also use. So each
 // message is encrypted and authenticated with keys that are derived from the joining
-// token. Decoders accept any input. For invalid input they return an error. The size of
-// the input limits the memory that a decoder uses.
+// token. Decoders never panic. For invalid input they return an error. The size of the input
+// limits the memory that a decoder uses.
 package wire
 
 import (

@@ -15,9 +15,9 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// descriptor is a file descriptor that the process had at the checkpoint. This type does
-// not describe the descriptors that the agent gives. restoreDescriptors creates a new
-// file for the descriptor, so that no state of the old file remains.
+// descriptor is a file descriptor that the process had at the checkpoint. The
+// descriptors that each run gets from the agent are not included. restoreDescriptors
+// creates a new file for the descriptor, so that no state of the old file remains.
 type descriptor struct {
 	fd    int32
 	flags kernel.FDFlags

@@ -55,7 +55,7 @@ def retry_delay(call: Call, error: Exception, attempt: int, connected: bool) -> 
     backoff = 0.5 * 2**attempt * random.uniform(0.5, 1)
     if isinstance(error, ApiError):
         if error.status in (429, 503) and (error.retry_after or 0) <= MAX_RETRY_AFTER:
-            # With the code unavailable, the server may have executed the call.
+            # If the code is "unavailable", the server may have executed the call.
             return (error.retry_after or backoff) if call.repeatable or error.code != "unavailable" else None
         return backoff if error.code == "in_progress" else None
     # If the client did not connect, the server has not received the request. So the

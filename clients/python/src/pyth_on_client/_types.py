@@ -372,7 +372,7 @@ class Execution:
     stdout_truncated: Optional[bool] = None
     # The resources that the run used. Absent if the run has not ended.
     usage: Optional[Usage] = None
-    # The webhook of the run, with its secret. Only the response to an asynchronous run with a webhook has this field.
+    # The webhook of the run, with its secret. Present only in the 202 response to the request that starts a run with a webhook.
     webhook: Optional[WebhookCreated] = None
 
 
@@ -737,7 +737,7 @@ class ProcessRequest:
     stdin: Optional[bool] = None
     # The time after which the server kills the process and its descendants, in milliseconds. If absent, the process can run until its session ends.
     timeout_ms: Optional[int] = None
-    # If present, the process gets a terminal of this size. The terminal replaces the pipes of its standard streams.
+    # If present, the standard streams of the process are a terminal of this size instead of pipes.
     tty: Optional[TerminalSize] = None
 
 
