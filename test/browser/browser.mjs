@@ -68,6 +68,13 @@ export async function fits(page, name) {
   assert.ok(wide <= window, `${name} is ${wide} pixels wide in a window of ${window}`);
 }
 
+// appeared waits until the page has its main part. After goto(), the page can still be empty,
+// because it first asks the server who is signed in.
+async function appeared(page) {
+  await page.locator("main").waitFor({ state: "attached" });
+  await page.locator("h1").first().waitFor({ state: "attached" });
+}
+
 const pictures = process.env.SCREENSHOTS;
 
 // glance checks a part of a page quickly. Use it if another check covers a part with the
@@ -75,6 +82,7 @@ const pictures = process.env.SCREENSHOTS;
 // time. With SCREENSHOTS it does the same as looks.
 export async function glance(page, name) {
   if (pictures) return looks(page, name);
+  await appeared(page);
   await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
   await page.setViewportSize({ width: 360, height: 740 });
   await fits(page, name);
@@ -86,6 +94,7 @@ export async function glance(page, name) {
 // looks checks a page in light and dark colours, in a wide and a narrow window, and at a
 // zoom of 200 %. With SCREENSHOTS it stores pictures.
 export async function looks(page, name) {
+  await appeared(page);
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     for (const [kind, width, height] of [["wide", 1360, 850], ["narrow", 360, 740], ["zoomed", 680, 425]]) {
